@@ -1,0 +1,16 @@
+"""What every test needs before udt is imported."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+
+from tasks import ROOT, kernel_cache
+
+os.environ["NUMBA_CACHE_DIR"] = str(kernel_cache())  # numba reads it when it is imported
+
+hypothesis.configuration.set_hypothesis_home_dir(Path(ROOT, ".cache", "hypothesis"))
+# Machines differ in speed, so no deadline; on CI the same examples at each run.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
