@@ -55,9 +55,9 @@ def script(name: str, folder: Path = VENV) -> Path:
 
 def make_venv(folder: Path) -> None:
     """Make an empty environment, in place of a broken one."""
-    say(f"making an environment in {folder}")
     if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
         raise SystemExit(f"{folder} holds something else: move it, or set UDT_VENV to a new folder")
+    say(f"making an environment in {folder}")
     try:
         venv.EnvBuilder(clear=True, with_pip=True, symlinks=os.name != "nt").create(folder)
     except subprocess.CalledProcessError:
@@ -172,11 +172,9 @@ def wheel(*_: str) -> None:
         if not built.name.endswith("-py3-none-any.whl"):
             raise SystemExit(f"{built.name} is not a pure-Python wheel for Python 3")
         held = set(zipfile.ZipFile(built).namelist())
-        needed = {"py.typed", "__main__.py"}
-        needed |= {
-            f"data/banking77/{part}" for part in ("train.parquet", "test.parquet", "LICENSE")
-        }
-        if missing := {f"udt/{name}" for name in needed} - held:
+        data = ("train.parquet", "test.parquet", "LICENSE")
+        needed = {"udt/py.typed", *(f"udt/data/banking77/{name}" for name in data)}
+        if missing := needed - held:
             raise SystemExit(f"{built.name} lacks {', '.join(sorted(missing))}")
         if foreign := {name for name in held if not name.startswith(("udt/", "udt-"))}:
             raise SystemExit(f"{built.name} must hold udt only, not {', '.join(sorted(foreign))}")
