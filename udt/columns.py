@@ -63,8 +63,9 @@ def as_text(X: Any) -> pa.LargeStringArray:
     X = _only_column(X)
     if _is_a(X, "pandas", "Series", "Index", "api.extensions.ExtensionArray"):
         return _from_pandas(X)
-    if _is_a(X, "polars", "Series") and str(X.dtype) == "Object":
-        return _from_values(X.to_list())  # its Arrow export holds the addresses of the objects
+    if _is_a(X, "polars", "Series"):
+        # In Arrow, dtype Object is the addresses of the objects
+        return _from_values(X.to_list()) if str(X.dtype) == "Object" else _from_arrow(X.to_arrow())
     if hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__"):
         return _from_arrow(X)
     if hasattr(X, "__array__"):
