@@ -1,0 +1,49 @@
+"""The one way in which this package compiles a kernel."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Options of every kernel. The fastmath flags let LLVM reorder sums and fuse multiply-adds, which
+#: vectorises reductions, but leave out "nnan" and "ninf": diverging training must stay visible.
+OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    "error_model": "numpy",
+}
+
+_uncached_warning_shown = False
+
+
+def kernel(function: F) -> F:
+    """Compile ``function`` with `OPTIONS`, lazily, at its first call.
+
+    Where no folder for compiled code can be written (a read-only installation), the kernel is
+    compiled anew in each process, and one warning says so.
+    """
+    global _uncached_warning_shown
+    try:
+        compiled = njit(**OPTIONS)(function)
+    except RuntimeError:  # numba: "cannot cache function: no locator available"
+        if not _uncached_warning_shown:
+            _uncached_warning_shown = True
+            warnings.warn(
+                "No folder for compiled code is writable, so udt compiles anew in each process. "
+                "Set NUMBA_CACHE_DIR to a writable folder to avoid this.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        compiled = njit(**{**OPTIONS, "cache": False})(function)
+    return cast(F, compiled)
+
+
+def inline(function: F) -> F:
+    """Compile a small function that only other kernels call: inlined, so not cached itself."""
+    return cast(F, njit(**{**OPTIONS, "cache": False})(function))

@@ -1,0 +1,344 @@
+"""HashingFeaturizer: raw text in, sparse weighted n-grams out."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from udt.columns import as_text
+from udt.features import text as kernels
+from udt.threads import Pool, blocks, effective_n_jobs
+
+Array = NDArray[Any]
+#: Length of the character part of a row beside a word part of length 1.
+CHAR_WEIGHT = 0.7
+_ROWS_PER_BLOCK = 4096
+_SHORT_TEXT = 300  # mean bytes up to which character n-grams pay (see `char_ngrams`)
+_SMALL_CORPUS = 1 << 24  # total bytes up to which they are affordable
+
+
+class HashingFeaturizer(TransformerMixin, BaseEstimator):
+    """Turn texts into sparse rows of hashed word and character n-grams.
+
+    Texts are case-folded (full Unicode folding after NFKC normalisation) and split into words;
+    punctuation marks that carry meaning are words of their own, and so are emoji and the
+    characters of scripts written without spaces. N-grams are hashed with murmur3 [1]_ on their
+    UTF-8 bytes into ``n_buckets`` buckets, and those that occur in at least ``min_df`` rows get
+    dense column numbers, most frequent first, so that nothing is as wide as the hash.
+
+    A value is ``(1 + log(count)) * idf``. The word part and the character part of a row are scaled
+    to lengths in the ratio 1 to 0.7, the whole row to length 1.
+
+    Parameters
+    ----------
+    word_ngrams : tuple (min, max) or None, default=(1, 2)
+        Lengths of word n-grams, up to 8.
+    char_ngrams : tuple (min, max), "auto" or None, default="auto"
+        Lengths, in characters, of the n-grams within words (the spaces around a word count).
+        "auto" takes (3, 5) where rows are short (300 bytes or less on average) and the corpus
+        is below 16 MiB, else none: in long texts they cost much and add little.
+    min_df : int, default=2
+        Buckets that occur in fewer rows are dropped.
+    n_buckets : int or None, default=None
+        Size of the hash, a power of two from 2**8 to 2**31. None takes about a quarter of the
+        number of n-grams in the corpus, between 2**18 and 2**24.
+    sublinear_tf : bool, default=True
+        Use ``1 + log(count)`` instead of the count.
+    use_idf : bool, default=True
+        Multiply by ``log((1 + n) / (1 + df)) + 1``.
+    strip_accents : bool, default=False
+        Drop accents and other marks that combine with a letter.
+    feature_names : bool, default=False
+        Keep the text of the features (of the first n-gram met in each bucket), for
+        `get_feature_names_out`. Costs memory and another pass over the text.
+    seed : int, default=0
+        Seed of the hash. With 0, a word n-gram's bucket is
+        ``sklearn.utils.murmurhash3_32(ngram, positive=True) % n_buckets``. Character n-grams use
+        the seed with all bits flipped.
+    n_jobs : int or None, default=None
+        Number of threads. None means all that this process may use, and one inside a joblib
+        worker. The result does not depend on it.
+
+    Attributes
+    ----------
+    buckets_ : ndarray of shape (n_features_out,), int64
+        Bucket of each column.
+    idf_ : ndarray of shape (n_features_out,), float32
+        Factor of each column.
+    ngrams_ : ndarray of shape (4,), int64
+        Shortest and longest word n-gram, shortest and longest character n-gram; 0 for none.
+    n_buckets_ : int
+        Size of the hash.
+
+    See Also
+    --------
+    sklearn.feature_extraction.text.HashingVectorizer : Hashes without compaction or weights.
+
+    References
+    ----------
+    .. [1] A. Appleby, "MurmurHash3", 2011; K. Weinberger et al., "Feature hashing for large scale
+       multitask learning", ICML 2009.
+
+    Examples
+    --------
+    >>> from udt import HashingFeaturizer
+    >>> featurizer = HashingFeaturizer(char_ngrams=None, feature_names=True)
+    >>> X = featurizer.fit_transform(["red fish", "blue fish", "red fish, blue fish"])
+    >>> X.shape
+    (3, 5)
+    >>> list(featurizer.get_feature_names_out())
+    ['fish', 'red', 'red fish', 'blue', 'blue fish']
+    """
+
+    def __init__(
+        self,
+        *,
+        word_ngrams: tuple[int, int] | None = (1, 2),
+        char_ngrams: tuple[int, int] | str | None = "auto",
+        min_df: int = 2,
+        n_buckets: int | None = None,
+        sublinear_tf: bool = True,
+        use_idf: bool = True,
+        strip_accents: bool = False,
+        feature_names: bool = False,
+        seed: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.word_ngrams = word_ngrams
+        self.char_ngrams = char_ngrams
+        self.min_df = min_df
+        self.n_buckets = n_buckets
+        self.sublinear_tf = sublinear_tf
+        self.use_idf = use_idf
+        self.strip_accents = strip_accents
+        self.feature_names = feature_names
+        self.seed = seed
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn which n-grams occur, and how often.
+
+        Parameters
+        ----------
+        X : sequence of str of length n
+            A list, an array, a column of a frame, or a frame of one column. None, NaN and other
+            missing values count as empty texts.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range, or ``X`` is no text; the message names the row.
+        """
+        column = as_text(X)
+        self._fit(column)
+        return self
+
+    def _fit(self, column: pa.LargeStringArray) -> None:
+        ngrams = self._check_parameters(column)
+        data, offsets = _utf8(column, self.strip_accents)
+        n_rows = len(column)
+        n_buckets = self.n_buckets or _auto_buckets(len(data), ngrams)
+        seed, mask = np.uint32(self.seed), np.uint32(n_buckets - 1)
+        n_threads = effective_n_jobs(self.n_jobs)
+        # A table of counts per thread: few threads where tables are large.
+        n_tables = min(n_threads, max(1, (1 << 26) // n_buckets), max(1, n_rows // 256))
+
+        def count(block: tuple[int, int]) -> Array:
+            frequencies = np.zeros(n_buckets, dtype=np.int32)
+            kernels.count_rows(
+                data, offsets, *block, kernels.BYTE_CLASSES, ngrams, seed, mask, frequencies
+            )
+            return frequencies
+
+        with Pool(n_tables) as pool:
+            tables = pool.map(count, blocks(n_rows, -(-n_rows // n_tables)))
+        frequencies = tables[0]
+        for table in tables[1:]:
+            frequencies += table
+        kept = np.flatnonzero(frequencies >= self.min_df)
+        df = frequencies[kept]
+        order = np.argsort(-df, kind="stable")
+        self.ngrams_ = ngrams
+        self.n_buckets_ = n_buckets
+        self.buckets_ = kept[order]
+        idf = np.log((1 + n_rows) / (1 + df[order])) + 1
+        self.idf_ = (idf if self.use_idf else np.ones_like(idf)).astype(np.float32)
+        self._lookup: Array | None = None
+        if self.feature_names:
+            self.feature_names_ = self._find_names(data, offsets)
+
+    def transform(self, X: Any) -> sp.csr_matrix:
+        """Turn texts into weighted n-grams.
+
+        Parameters
+        ----------
+        X : sequence of str of length n
+
+        Returns
+        -------
+        csr_matrix of shape (n, n_features_out), float32
+            Column numbers within a row are not sorted. A text without known n-grams is a row
+            of zeros.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If called before `fit`.
+        """
+        check_is_fitted(self, "buckets_")
+        return self._transform(as_text(X))
+
+    def _transform(self, column: pa.LargeStringArray) -> sp.csr_matrix:
+        data, offsets = _utf8(column, self.strip_accents)
+        arguments = self._kernel_arguments()
+        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+            parts = pool.map(
+                lambda block: kernels.transform_rows(data, offsets, *block, *arguments),
+                blocks(len(column), _ROWS_PER_BLOCK),
+            )
+        n_entries = np.cumsum([0, *(part[0][-1] for part in parts)])
+        indptr = np.concatenate(
+            [[0], *(part[0][1:] + n for part, n in zip(parts, n_entries[:-1], strict=True))]
+        )
+        matrix = sp.csr_matrix((len(column), len(self.buckets_)), dtype=np.float32)
+        # Assigned, not passed: the constructor would narrow and copy.
+        matrix.indptr = indptr.astype(np.int32 if indptr[-1] < 2**31 else np.int64)
+        matrix.indices = np.concatenate([part[1] for part in parts]).astype(matrix.indptr.dtype)
+        matrix.data = np.concatenate([part[2] for part in parts])
+        matrix.has_sorted_indices = False
+        return matrix
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Give the text of each column; needs ``feature_names=True`` in `fit`.
+
+        Character n-grams are marked with a ``#`` and show their spaces as ``_``.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of shape (n_features_out,), str objects
+        """
+        check_is_fitted(self, "buckets_")
+        if not self.feature_names:
+            raise ValueError("feature_names=False keeps no names: set feature_names=True and refit.")
+        return self.feature_names_.copy()
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare text input."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the lookup table, which `transform` rebuilds."""
+        return {**super().__getstate__(), "_lookup": None}
+
+    def _check_parameters(self, column: pa.LargeStringArray) -> Array:
+        ngrams = np.zeros(4, dtype=np.int64)
+        chars = self.char_ngrams
+        if isinstance(chars, str):
+            if chars != "auto":
+                raise ValueError(f'char_ngrams={chars!r}: give (min, max), "auto" or None.')
+            size = _n_bytes(column)
+            short = size <= _SHORT_TEXT * len(column) and size <= _SMALL_CORPUS
+            chars = (3, 5) if short else None
+        for name, pair, at, limit in (
+            ("word_ngrams", self.word_ngrams, 0, 8),
+            ("char_ngrams", chars, 2, 32),
+        ):
+            if pair is None:
+                continue
+            try:
+                low, high = (int(n) for n in pair)
+            except (TypeError, ValueError):
+                low = high = 0
+            if not 1 <= low <= high <= limit:
+                raise ValueError(f"{name}={pair!r}: give (min, max), 1 <= min <= max <= {limit}.")
+            ngrams[at : at + 2] = low, high
+        if not ngrams.any():
+            raise ValueError("word_ngrams=None and char_ngrams=None: give at least one of them.")
+        n_buckets = self.n_buckets
+        if n_buckets is not None and (
+            not 2**8 <= n_buckets <= 2**31 or int(n_buckets) & (int(n_buckets) - 1)
+        ):
+            raise ValueError(f"n_buckets={n_buckets!r}: give a power of two from 2**8 to 2**31.")
+        if not isinstance(self.min_df, (int, np.integer)) or self.min_df < 1:
+            raise ValueError(f"min_df={self.min_df!r}: give a whole number of rows, at least 1.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed={self.seed!r}: give an int from 0 to 2**32 - 1.")
+        return ngrams
+
+    def _kernel_arguments(self) -> tuple[Any, ...]:
+        """Give what the kernels take after the rows."""
+        ids = getattr(self, "_lookup", None)
+        if ids is None:
+            ids = np.full(self.n_buckets_, -1, dtype=np.int32)
+            ids[self.buckets_] = np.arange(len(self.buckets_), dtype=np.int32)
+            self._lookup = ids
+        both = self.ngrams_[1] > 0 and self.ngrams_[3] > 0
+        norms = np.array([1.0, CHAR_WEIGHT if both else 1.0], dtype=np.float32)
+        if both:
+            norms /= np.sqrt(np.sum(norms**2))
+        seed, mask = np.uint32(self.seed), np.uint32(self.n_buckets_ - 1)
+        return (
+            kernels.BYTE_CLASSES, self.ngrams_, seed, mask, ids, self.idf_,
+            bool(self.sublinear_tf), norms,
+        )  # fmt: skip
+
+    def _find_names(self, data: Array, offsets: Array) -> NDArray[np.object_]:
+        classes, ngrams, seed, mask, ids = self._kernel_arguments()[:5]
+        n_features = len(self.buckets_)
+        utf8, where = kernels.name_features(
+            data, offsets, classes, ngrams, seed, mask, ids, n_features
+        )
+        raw = utf8.tobytes()
+        names = np.empty(n_features, dtype=object)
+        for i, (begin, end) in enumerate(where):
+            name = raw[begin:end].decode()
+            names[i] = "#" + name.replace(" ", "_") if self._is_char_ngram(name, i) else name
+        return names
+
+    def _is_char_ngram(self, name: str, column: int) -> bool:
+        from sklearn.utils import murmurhash3_32
+
+        bucket = murmurhash3_32(name.encode(), self.seed, positive=True) & (self.n_buckets_ - 1)
+        return bool(bucket != self.buckets_[column])
+
+
+def _n_bytes(column: pa.LargeStringArray) -> int:
+    return int(pc.sum(pc.binary_length(column)).as_py() or 0)
+
+
+def _auto_buckets(n_bytes: int, ngrams: Array) -> int:
+    sizes = ngrams[1::2] - ngrams[::2] + (ngrams[1::2] > 0)
+    n_occurrences = n_bytes * (sizes[0] / 5.5 + sizes[1])
+    return 1 << int(np.clip(np.ceil(np.log2(max(n_occurrences / 4, 1))), 18, 24))
+
+
+def _utf8(column: pa.LargeStringArray, strip_accents: bool) -> tuple[Array, Array]:
+    """Give bytes and offsets of normalised text; pure ASCII rows are left to the kernels."""
+    ascii_rows = pc.string_is_ascii(column)
+    if not pc.all(ascii_rows).as_py():
+        others = pc.invert(ascii_rows)
+        rows = column.filter(others).to_pylist()
+        normalised = as_text([kernels.normalise(row, strip_accents) for row in rows])
+        column = pc.replace_with_mask(column, others, normalised)
+    _, offsets, data = column.buffers()
+    offsets = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    return np.frombuffer(data or b"", np.uint8), offsets

@@ -1,0 +1,277 @@
+"""The compiled inner loops of the network, over CSR rows and float32 arrays.
+
+Training alternates two phases over a batch. Forward and gradient run per block of samples and write
+only to that block's rows of per-sample buffers; updates run per owner of weight rows, each row's
+updates in sample order. So the result does not depend on which thread does what.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from udt.compilation import kernel
+
+Array = NDArray[Any]
+
+
+@intrinsic
+def bits_of(typingctx: Any, x: Any) -> Any:
+    """Read a float32 as an int32 of the same bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), codegen
+
+
+@intrinsic
+def float_of(typingctx: Any, x: Any) -> Any:
+    """Read an int32 as a float32 of the same bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), codegen
+
+
+@kernel
+def exp(x: float) -> float:
+    """Compute e**x for x <= 0 within 3e-6 relative, in a form that LLVM vectorises."""
+    t = max(x, np.float32(-87)) * np.float32(1.4426950408889634)
+    n = np.floor(t)
+    f = t - n
+    p = np.float32(0.0018775767)
+    p = p * f + np.float32(0.0089893397)
+    p = p * f + np.float32(0.055826318)
+    p = p * f + np.float32(0.24015361)
+    p = p * f + np.float32(0.69315308)
+    p = p * f + np.float32(0.99999994)
+    return p * float_of((np.int32(n) + np.int32(127)) << np.int32(23))
+
+
+@kernel
+def largest(row: Array) -> float:
+    """Find the maximum by comparing bits as integers, which vectorises where floats do not."""
+    key = np.int32(-0x7FFFFFFF)
+    for c in range(row.shape[0]):
+        bits = bits_of(row[c])
+        key = max(key, bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+    return float_of(key ^ ((key >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@kernel
+def is_dropped(key: int, row: int, position: int, limit: int) -> bool:
+    """Draw from (key, row, position), so that forward and update agree without storing a mask."""
+    h = np.uint64(key) + np.uint64(row) * np.uint64(0x9E3779B97F4A7C15)
+    h += np.uint64(position) * np.uint64(0xD1B54A32D192ED03)
+    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return (h >> np.uint64(32)) < np.uint64(limit)
+
+
+@kernel
+def gather(
+    indptr: Array, indices: Array, values: Array, rows: Array, first: int, last: int,
+    dropout: float, key: int, weights: Array, out: Array,
+) -> None:  # fmt: skip
+    """Sum ``value * weights[index]`` over each of samples ``rows[first:last]`` into ``out``.
+
+    Indices past the last row of ``weights`` count as zero. ``dropout`` is the fraction of entries
+    left out (and made up for by the others).
+    """
+    limit = np.uint64(dropout * 2.0**32)
+    scale = np.float32(1 / (1 - dropout))
+    for i in range(first, last):
+        row = rows[i]
+        total = out[i]
+        for d in range(total.shape[0]):
+            total[d] = 0
+        for j in range(indptr[row], indptr[row + 1]):
+            index = indices[j]
+            if index >= weights.shape[0]:
+                continue
+            if limit > 0 and is_dropped(key, row, j - indptr[row], limit):
+                continue
+            value = values[j] * scale
+            weight = weights[index]
+            for d in range(total.shape[0]):
+                total[d] += value * weight[d]
+
+
+@kernel
+def scatter(
+    indptr: Array, indices: Array, values: Array, rows: Array, dropout: float, key: int,
+    gradient: Array, squares: Array, rate: float, owner: int, n_owners: int,
+    weights: Array, state: Array,
+) -> None:  # fmt: skip
+    """Take row-wise AdaGrad steps on the rows of ``weights`` that ``owner`` owns, in sample order.
+
+    ``squares[i]`` is the mean square of ``gradient[i]``; ``state`` adds up the mean squares that a
+    row of weights has seen.
+    """
+    limit = np.uint64(dropout * 2.0**32)
+    scale = np.float32(1 / (1 - dropout))
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        slope = gradient[i]
+        for j in range(indptr[row], indptr[row + 1]):
+            index = indices[j]
+            if index % n_owners != owner or index >= weights.shape[0]:
+                continue
+            if limit > 0 and is_dropped(key, row, j - indptr[row], limit):
+                continue
+            value = values[j] * scale
+            state[index] += value * value * squares[i]
+            step = rate * value / np.sqrt(state[index])
+            weight = weights[index]
+            for d in range(weight.shape[0]):
+                weight[d] -= step * slope[d]
+
+
+@kernel
+def mean_squares(gradient: Array, first: int, last: int, squares: Array) -> None:
+    """Write the mean square of each row of ``gradient``."""
+    for i in range(first, last):
+        total = np.float32(0)
+        for d in range(gradient.shape[1]):
+            total += gradient[i, d] * gradient[i, d]
+        squares[i] = total / np.float32(gradient.shape[1])
+
+
+@kernel
+def activate(
+    hidden: Array, rows: Array, first: int, last: int, dropout: float, key: int
+) -> None:
+    """Apply tanh and dropout to samples ``first:last``; dropped units become NaN-free zeros."""
+    limit = np.uint64(dropout * 2.0**32)
+    scale = np.float32(1 / (1 - dropout))
+    for i in range(first, last):
+        for d in range(hidden.shape[1]):
+            x = hidden[i, d]
+            e = exp(np.float32(-2) * abs(x))
+            t = (np.float32(1) - e) / (np.float32(1) + e)
+            hidden[i, d] = np.copysign(t, x) * scale
+        if limit > 0:
+            for d in range(hidden.shape[1]):
+                if is_dropped(key, rows[i], -1 - d, limit):
+                    hidden[i, d] = 0
+
+
+@kernel
+def activate_backward(
+    hidden: Array, first: int, last: int, dropout: float, gradient: Array
+) -> None:
+    """Multiply ``gradient`` by the slope of `activate` at its output ``hidden``."""
+    keep = np.float32(1 - dropout)
+    scale = np.float32(1 / (1 - dropout))
+    for i in range(first, last):
+        for d in range(hidden.shape[1]):
+            t = hidden[i, d] * keep
+            slope = (np.float32(1) - t * t) * scale
+            # A unit that dropout set to zero passes nothing; tanh itself is zero only at zero.
+            gradient[i, d] *= slope if t != 0 else np.float32(0)
+
+
+@kernel
+def add_scores(hidden: Array, first: int, last: int, output: Array, bias: Array, logits: Array) -> None:
+    """Add ``hidden @ output.T + bias`` to the logits of samples ``first:last``."""
+    block = logits[first:last]
+    if hidden.shape[1] > 0:
+        scores = np.dot(hidden[first:last], output.T)
+        for i in range(last - first):
+            for c in range(bias.shape[0]):
+                block[i, c] += scores[i, c] + bias[c]
+    else:
+        for i in range(last - first):
+            for c in range(bias.shape[0]):
+                block[i, c] += bias[c]
+
+
+@kernel
+def softmax_gradient(
+    logits: Array, first: int, last: int, targets: Array, weights: Array, smoothing: float,
+    losses: Array,
+) -> None:  # fmt: skip
+    """Turn logits into the gradient of the label-smoothed cross-entropy, and give each loss."""
+    n_classes = logits.shape[1]
+    floor = np.float32(smoothing / n_classes)
+    for i in range(first, last):
+        row = logits[i]
+        peak = largest(row)
+        target = row[targets[i]]
+        total = np.float32(0)
+        for c in range(n_classes):
+            e = exp(row[c] - peak)
+            row[c] = e
+            total += e
+        losses[i] = weights[i] * (np.log(total) + peak - target)
+        scale = weights[i] / total
+        shift = weights[i] * floor
+        for c in range(n_classes):
+            row[c] = row[c] * scale - shift
+        row[targets[i]] -= weights[i] * np.float32(1 - smoothing)
+
+
+@kernel
+def softmax(logits: Array) -> None:
+    """Turn rows of logits into probabilities in place."""
+    for i in range(logits.shape[0]):
+        row = logits[i]
+        peak = largest(row)
+        total = np.float32(0)
+        for c in range(row.shape[0]):
+            e = exp(row[c] - peak)
+            row[c] = e
+            total += e
+        scale = np.float32(1) / total
+        for c in range(row.shape[0]):
+            row[c] *= scale
+
+
+@kernel
+def update_output(
+    hidden: Array, gradient: Array, first: int, last: int, rate: float,
+    output: Array, output_state: Array, bias: Array, bias_state: Array,
+) -> None:  # fmt: skip
+    """Take a row-wise AdaGrad step on classes ``first:last`` with a batch's summed gradient."""
+    slopes = np.dot(np.ascontiguousarray(gradient[:, first:last].T), hidden)
+    for c in range(first, last):
+        total = np.float32(0)
+        for d in range(slopes.shape[1]):
+            total += slopes[c - first, d] * slopes[c - first, d]
+        if slopes.shape[1] > 0:
+            output_state[c] += total / np.float32(slopes.shape[1])
+            step = rate / np.sqrt(output_state[c])
+            for d in range(slopes.shape[1]):
+                output[c, d] -= step * slopes[c - first, d]
+        slope = np.float32(0)
+        for i in range(gradient.shape[0]):
+            slope += gradient[i, c]
+        bias_state[c] += slope * slope
+        bias[c] -= rate / np.sqrt(bias_state[c]) * slope
+
+
+@kernel
+def top_k(scores: Array, first: int, last: int, labels: Array, best: Array) -> None:
+    """Write each row's largest scores in falling order, ties by column, and their columns."""
+    k = labels.shape[1]
+    for i in range(first, last):
+        n = 0
+        for c in range(scores.shape[1]):
+            score = scores[i, c]
+            if n == k and score <= best[i, k - 1]:
+                continue
+            at = n if n < k else k - 1
+            while at > 0 and best[i, at - 1] < score:
+                best[i, at] = best[i, at - 1]
+                labels[i, at] = labels[i, at - 1]
+                at -= 1
+            best[i, at] = score
+            labels[i, at] = c
+            n = min(n + 1, k)

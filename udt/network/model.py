@@ -1,0 +1,105 @@
+"""SparseNetwork: the weights, and the forward pass over blocks of CSR rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udt.network import kernels
+from udt.threads import Pool, blocks
+
+Array = NDArray[Any]
+CSR = tuple[Array, Array, Array]
+ROWS_PER_BLOCK = 512
+
+
+@dataclass
+class SparseNetwork:
+    """A hidden layer over sparse features, with a wide linear path beside it.
+
+    ``logits = wide.T @ x + output @ tanh(embedding.T @ x) + bias`` [1]_. Feature numbers past the
+    last row of ``wide`` or ``embedding`` count as zero there.
+
+    Parameters
+    ----------
+    wide : ndarray of shape (n_wide_features, n_classes), float32
+        The linear path; no rows if there is none.
+    embedding : ndarray of shape (n_embedded_features, n_hidden), float32
+    output : ndarray of shape (n_classes, n_hidden), float32
+    bias : ndarray of shape (n_classes,), float32
+
+    References
+    ----------
+    .. [1] H.-T. Cheng et al., "Wide & deep learning for recommender systems", DLRS 2016.
+    """
+
+    wide: Array
+    embedding: Array
+    output: Array
+    bias: Array
+
+    @classmethod
+    def initialise(
+        cls,
+        n_features: int,
+        n_classes: int,
+        n_hidden: int,
+        n_embedded: int,
+        is_wide: bool,
+        random_state: np.random.RandomState,
+    ) -> Self:
+        """Give a network of small random embeddings and zeros elsewhere: all classes alike."""
+        embedding = random_state.random_sample((n_embedded, n_hidden)).astype(np.float32)
+        embedding -= np.float32(0.5)
+        embedding *= np.float32(2 * _EMBEDDING_RANGE)
+        return cls(
+            wide=np.zeros((n_features if is_wide else 0, n_classes), dtype=np.float32),
+            embedding=embedding,
+            output=np.zeros((n_classes, n_hidden), dtype=np.float32),
+            bias=np.zeros(n_classes, dtype=np.float32),
+        )
+
+    @property
+    def n_classes(self) -> int:
+        """Number of outputs."""
+        return len(self.bias)
+
+    def arrays(self) -> dict[str, Array]:
+        """Give the weights by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def copy(self) -> Self:
+        """Copy the weights."""
+        return type(self)(**{name: array.copy() for name, array in self.arrays().items()})
+
+    def logits(self, rows: CSR, first: int, last: int) -> Array:
+        """Give the logits of rows ``first:last``: (last - first, n_classes), float32."""
+        numbers = np.arange(first, last)
+        n = last - first
+        hidden = np.empty((n, self.embedding.shape[1]), dtype=np.float32)
+        out = np.empty((n, self.n_classes), dtype=np.float32)
+        kernels.gather(*rows, numbers, 0, n, 0.0, 0, self.embedding, hidden)
+        kernels.activate(hidden, numbers, 0, n, 0.0, 0)
+        kernels.gather(*rows, numbers, 0, n, 0.0, 0, self.wide, out)
+        kernels.add_scores(hidden, 0, n, self.output, self.bias, out)
+        return out
+
+    def map_logits(
+        self, rows: CSR, function: Callable[[Array], Any], pool: Pool
+    ) -> Iterator[Any]:
+        """Apply ``function`` to the logits of each block of rows, in parallel.
+
+        Blocks have one size whatever the number of threads, so that matrix products have the same
+        shapes and give the same bits.
+        """
+        n = len(rows[0]) - 1
+        tasks = blocks(n, max(16, min(ROWS_PER_BLOCK, (1 << 22) // self.n_classes)))
+        yield from pool.map(lambda block: function(self.logits(rows, *block)), tasks)
+
+
+#: Embeddings start uniformly within plus or minus this: small enough that tanh starts out linear.
+_EMBEDDING_RANGE = 0.03

@@ -1,0 +1,106 @@
+"""Plain threads over blocks of work: kernels release the interpreter lock, blocks fix the bits."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import joblib
+from joblib.parallel import get_active_backend
+from threadpoolctl import threadpool_limits
+
+
+def effective_n_jobs(n_jobs: int | None) -> int:
+    """Give the number of threads to use.
+
+    None stands for the processors that this process may use (affinity, cgroup, OMP_NUM_THREADS),
+    and for one inside a joblib worker, process or thread, whose siblings use the others. A
+    positive int is taken at its word; -1 means all processors, -2 all but one.
+
+    Raises
+    ------
+    ValueError
+        If ``n_jobs`` is 0 or not an int.
+    """
+    if n_jobs is None:
+        if getattr(get_active_backend()[0], "nesting_level", 0):
+            return 1
+        limit = os.environ.get("OMP_NUM_THREADS", "")
+        available = joblib.cpu_count()
+        return min(available, max(1, int(limit))) if limit.isdecimal() else available
+    if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or n_jobs == 0:
+        raise ValueError(f"n_jobs={n_jobs!r}: give None, a positive number of threads, or -1.")
+    n_jobs = int(n_jobs)
+    return n_jobs if n_jobs > 0 else max(1, joblib.cpu_count() + 1 + n_jobs)
+
+
+class Pool:
+    """Run functions over tasks on ``n_threads`` threads, which live as long as the ``with`` block.
+
+    With one thread, tasks run in the caller.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self._executor = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
+
+    def map(self, function: Callable[..., Any], tasks: Iterable[Any]) -> list[Any]:
+        """Call ``function`` on each task; give the results in the order of the tasks."""
+        tasks = list(tasks)
+        if self._executor is None or len(tasks) < 2:
+            return [function(task) for task in tasks]
+        futures = [self._executor.submit(function, task) for task in tasks]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def blocks(n: int, size: int) -> list[tuple[int, int]]:
+    """Cut ``range(n)`` into ``(first, last)`` pieces of ``size``, whatever the number of threads."""
+    return [(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_limit: threadpool_limits | None = None
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Hold BLAS to one thread: its own threading changes bits, and ours are already running.
+
+    The limit is the process's, so concurrent users share it and the last one lifts it.
+    """
+    global _blas_users, _blas_limit
+    with _blas_lock:
+        _blas_users += 1
+        if _blas_limit is None:
+            _blas_limit = threadpool_limits(limits=1, user_api="blas")
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0 and _blas_limit is not None:
+                _blas_limit.restore_original_limits()
+                _blas_limit = None

@@ -1,0 +1,179 @@
+"""The training loop: passes over shuffled batches, each in two parallel phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udt.network import kernels
+from udt.network.heads import SoftmaxHead
+from udt.network.model import CSR, SparseNetwork
+from udt.threads import Pool, blocks
+
+Array = NDArray[Any]
+# Multiply-adds in a batch below which handing work to threads costs more than it saves.
+_WORTH_THREADS = 1 << 19
+
+
+class Diverged(ArithmeticError):
+    """The training loss is no longer finite."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `train` needs to know; see `UDTClassifier` for the meaning of each."""
+
+    max_iter: int
+    batch_size: int
+    learning_rate_init: float
+    wide_rate: float
+    head_rate: float
+    dropout: float
+    wide_dropout: float
+    hidden_dropout: float
+    label_smoothing: float
+    initial_state: float
+
+
+@dataclass
+class History:
+    """What happened: mean training loss a pass, and validation score a pass if there is one."""
+
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains a network in place.
+
+    Parameters
+    ----------
+    network : SparseNetwork
+    rows : tuple (indptr, indices, values)
+        The features.
+    targets : ndarray of shape (n,), int64
+    weights : ndarray of shape (n,), float32
+        Sample weights, of mean 1.
+    settings : Settings
+    key : int
+        Seed of shuffling and dropout.
+    pool : Pool
+        Threads. The result does not depend on their number: blocks follow the batch size alone.
+    """
+
+    def __init__(
+        self,
+        network: SparseNetwork,
+        rows: CSR,
+        targets: Array,
+        weights: Array,
+        settings: Settings,
+        key: int,
+        pool: Pool,
+    ) -> None:
+        self.network = network
+        self.rows = rows
+        self.targets = targets
+        self.weights = weights
+        self.settings = settings
+        self.random = np.random.Generator(np.random.PCG64(key))
+        self.key = key
+        self.pool = pool
+        start = settings.initial_state
+        self.head = SoftmaxHead(network.output, network.bias, settings.label_smoothing, start)
+        self.embedding_state = np.full(len(network.embedding), start, dtype=np.float32)
+        self.wide_state = np.full(len(network.wide), start, dtype=np.float32)
+        size = settings.batch_size
+        n_classes, n_hidden = network.output.shape
+        self.hidden = np.empty((size, n_hidden), dtype=np.float32)
+        self.hidden_gradient = np.empty((size, n_hidden), dtype=np.float32)
+        self.logits = np.empty((size, n_classes), dtype=np.float32)
+        self.hidden_squares = np.empty(size, dtype=np.float32)
+        self.squares = np.empty(size, dtype=np.float32)
+        self.losses = np.empty(size, dtype=np.float32)
+        self.block_size = min(max(32, size // 16), 128)
+
+    def passes(self, tick: Callable[[int], Any]) -> Iterator[float]:
+        """Train, giving the mean loss after each pass; call ``tick`` with the rows just done."""
+        n, size = len(self.targets), self.settings.batch_size
+        n_steps = -(-n // size) * self.settings.max_iter
+        step = 0
+        for epoch in range(self.settings.max_iter):
+            order = self.random.permutation(n)
+            total = 0.0
+            for first in range(0, n, size):
+                batch = order[first : first + size]
+                total += self.train_batch(batch, 1 - step / n_steps, self.key + epoch)
+                step += 1
+                tick(len(batch))
+            if not np.isfinite(total):
+                raise Diverged
+            yield total / n
+
+    def train_batch(self, batch: Array, decay: float, key: int) -> float:
+        """Take one step on the rows numbered in ``batch``; return the sum of their losses."""
+        network, settings, n = self.network, self.settings, len(batch)
+        targets, weights = self.targets[batch], self.weights[batch]
+        rate = np.float32(settings.learning_rate_init * decay)
+        wide_rate = np.float32(settings.wide_rate * decay)
+        head_rate = np.float32(settings.head_rate * decay)
+        has_hidden, has_wide = network.embedding.shape[1] > 0, len(network.wide) > 0
+        hidden, logits = self.hidden[:n], self.logits[:n]
+
+        def forward(block: tuple[int, int]) -> None:
+            kernels.gather(
+                *self.rows, batch, *block, settings.dropout, key, network.embedding, hidden
+            )
+            kernels.activate(hidden, batch, *block, settings.hidden_dropout, key)
+            kernels.gather(
+                *self.rows, batch, *block, settings.wide_dropout, key, network.wide, logits
+            )
+            self.head.gradients(
+                hidden, logits, targets, weights, *block, self.losses, self.hidden_gradient
+            )
+            kernels.activate_backward(
+                hidden, *block, settings.hidden_dropout, self.hidden_gradient
+            )
+            kernels.mean_squares(self.hidden_gradient, *block, self.hidden_squares)
+            kernels.mean_squares(logits, *block, self.squares)
+
+        def update_embedding(owner: int) -> None:
+            kernels.scatter(
+                *self.rows, batch, settings.dropout, key, self.hidden_gradient,
+                self.hidden_squares, rate, owner, n_owners, network.embedding,
+                self.embedding_state,
+            )  # fmt: skip
+
+        def update_wide(owner: int) -> None:
+            kernels.scatter(
+                *self.rows, batch, settings.wide_dropout, key, logits, self.squares, wide_rate,
+                owner, n_owners, network.wide, self.wide_state,
+            )  # fmt: skip
+
+        def update_head(block: tuple[int, int]) -> None:
+            self.head.update(hidden, logits, head_rate, *block)
+
+        indptr = self.rows[0]
+        entries = float(np.sum(indptr[batch + 1] - indptr[batch]))
+        width = network.embedding.shape[1] + (network.n_classes if has_wide else 0)
+        work = entries * width + n * network.output.size
+        n_owners = self.pool.n_threads if work > _WORTH_THREADS else 1
+        run = self.pool.map if n_owners > 1 else _run_inline
+        run(forward, blocks(n, self.block_size))
+        updates: list[tuple[Callable[[Any], None], Any]] = []
+        if has_hidden:
+            updates += [(update_embedding, owner) for owner in range(n_owners)]
+        if has_wide:
+            updates += [(update_wide, owner) for owner in range(n_owners)]
+        updates += [(update_head, block) for block in self.head.blocks]
+        run(lambda update: update[0](update[1]), updates)
+        return float(self.losses[:n].sum(dtype=np.float64))
+
+
+def _run_inline(function: Callable[..., Any], tasks: list[Any]) -> None:
+    for task in tasks:
+        function(task)
