@@ -301,6 +301,12 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             bool(self.sublinear_tf), norms,
         )  # fmt: skip
 
+    def _normalise(self, text: str) -> str:
+        """Normalise one text that is not ASCII."""
+        if not text.isprintable():  # it may hold lone surrogates, which UTF-8 cannot
+            text = as_text([text])[0].as_py()
+        return kernels.normalise(text, self.strip_accents)
+
     def _find_names(self, data: Array, offsets: Array) -> NDArray[np.object_]:
         classes, ngrams, seed, mask, ids = self._kernel_arguments()[:5]
         n_features = len(self.buckets_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -90,7 +90,7 @@ class SparseNetwork:
 
     def map_logits(
         self, rows: CSR, function: Callable[[Array], Any], pool: Pool
-    ) -> Iterator[Any]:
+    ) -> list[Any]:
         """Apply ``function`` to the logits of each block of rows, in parallel.
 
         Blocks have one size whatever the number of threads, so that matrix products have the same
@@ -98,7 +98,7 @@ class SparseNetwork:
         """
         n = len(rows[0]) - 1
         tasks = blocks(n, max(16, min(ROWS_PER_BLOCK, (1 << 22) // self.n_classes)))
-        yield from pool.map(lambda block: function(self.logits(rows, *block)), tasks)
+        return pool.map(lambda block: function(self.logits(rows, *block)), tasks)
 
 
 #: Embeddings start uniformly within plus or minus this: small enough that tanh starts out linear.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from udt.network import kernels
 from udt.network.heads import SoftmaxHead
 from udt.network.model import CSR, SparseNetwork
 from udt.threads import Pool, blocks
+from udt.training.progress import History, Progress
 
 Array = NDArray[Any]
 # Multiply-adds in a batch below which handing work to threads costs more than it saves.
@@ -38,13 +39,14 @@ class Settings:
     label_smoothing: float
     initial_state: float
 
-
-@dataclass
-class History:
-    """What happened: mean training loss a pass, and validation score a pass if there is one."""
-
-    losses: list[float] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    def slower(self) -> Settings:
+        """Give the same settings at a tenth of all rates."""
+        return replace(
+            self,
+            learning_rate_init=self.learning_rate_init / 10,
+            wide_rate=self.wide_rate / 10,
+            head_rate=self.head_rate / 10,
+        )
 
 
 class Trainer:
@@ -177,3 +179,30 @@ class Trainer:
 def _run_inline(function: Callable[..., Any], tasks: list[Any]) -> None:
     for task in tasks:
         function(task)
+
+
+def run(
+    trainer: Trainer,
+    score: Callable[[SparseNetwork], float] | None,
+    patience: int | None,
+    progress: Progress,
+) -> tuple[SparseNetwork, History]:
+    """Train to the end, or until the score has not risen for ``patience`` passes.
+
+    With patience, the network of the best pass is returned, otherwise that of the last.
+    """
+    history = History()
+    best, best_score, best_pass = trainer.network, -np.inf, 0
+    for loss in trainer.passes(progress.tick):
+        history.losses.append(loss)
+        if score is not None:
+            history.scores.append(score(trainer.network))
+        progress.report(history)
+        if patience is None:
+            continue
+        if history.scores[-1] > best_score:
+            best, best_score = trainer.network.copy(), history.scores[-1]
+            best_pass = len(history.scores)
+        elif len(history.scores) - best_pass >= patience:
+            break
+    return best, history

@@ -1,0 +1,39 @@
+"""One row, from UTF-8 bytes to logits, in one call of compiled code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udt.compilation import kernel
+from udt.features.text import transform_rows
+from udt.network.kernels import activate, gather
+
+Array = NDArray[Any]
+
+
+@kernel
+def row_logits(
+    data: Array, length: int, classes: Array, ngrams: Array, seed: int, mask: int, ids: Array,
+    idf: Array, sublinear: bool, norms: Array, wide: Array, embedding: Array, output: Array,
+    bias: Array,
+) -> Array:  # fmt: skip
+    """Give the logits of the one text in ``data``, of shape (1, n_classes)."""
+    offsets = np.array([0, length])
+    indptr, indices, values = transform_rows(
+        data, offsets, 0, 1, classes, ngrams, seed, mask, ids, idf, sublinear, norms
+    )
+    rows = np.zeros(1, dtype=np.int64)
+    hidden = np.empty((1, embedding.shape[1]), dtype=np.float32)
+    logits = np.empty((1, bias.shape[0]), dtype=np.float32)
+    gather(indptr, indices, values, rows, 0, 1, 0.0, 0, embedding, hidden)
+    activate(hidden, rows, 0, 1, 0.0, 0)
+    gather(indptr, indices, values, rows, 0, 1, 0.0, 0, wide, logits)
+    for c in range(bias.shape[0]):
+        total = bias[c]
+        for d in range(hidden.shape[1]):
+            total += output[c, d] * hidden[0, d]
+        logits[0, c] += total
+    return logits

@@ -1,0 +1,58 @@
+"""What training tells people while it runs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+logger = logging.getLogger("udt")
+
+
+@dataclass
+class History:
+    """What happened: mean training loss a pass, and validation score a pass if there is one."""
+
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+
+class Progress:
+    """A bar over all rows of all passes if ``verbose`` is 1 or more; a log line a pass from 2 on."""
+
+    def __init__(self, verbose: int, n_rows: int) -> None:
+        self._verbose = verbose
+        self._bar = None
+        if verbose:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=n_rows, unit=" rows", unit_scale=True, desc="Training")
+
+    def tick(self, n_rows: int) -> None:
+        """Count rows as done."""
+        if self._bar is not None:
+            self._bar.update(n_rows)
+
+    def report(self, history: History) -> None:
+        """Tell the figures of the pass just done."""
+        figures = {"loss": f"{history.losses[-1]:.4f}"}
+        if history.scores:
+            figures["accuracy"] = f"{history.scores[-1]:.4f}"
+        if self._bar is not None:
+            self._bar.set_postfix(figures)
+        if self._verbose > 1:
+            told = ", ".join(f"{name} {value}" for name, value in figures.items())
+            logger.info("pass %d: %s", len(history.losses), told)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
