@@ -19,21 +19,21 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from hypothesis import given
-from hypothesis import strategies as st
 
 from udt import persistence
 from udt.persistence import (
     ModelFileError,
     decode_labels,
-    decode_strings,
     encode_labels,
-    encode_strings,
     read_model,
+    reading,
     write_model,
 )
 
-META = {"params": {"rate": 0.5, "words": None, "flag": True}, "name": "ünïcode \ud800"}
+META = {
+    "params": {"rate": 0.5, "words": (1, None), "flags": [True], "weights": {3: 1.5}},
+    "name": "ünïcode \ud800",
+}
 DTYPES = ["f8", "f4", "f2", "i8", "u8", "i4", "u4", "i2", "u2", "i1", "u1", "?"]
 
 
@@ -67,6 +67,13 @@ def test_everything_comes_back(model: Path) -> None:
     meta, arrays = read_model(str(model))
     assert meta == META
     assert_same(arrays, some_arrays())
+
+
+@pytest.mark.parametrize("labels", [np.array(["a", "\ud800"]), np.array([3, "b"], object)])
+def test_labels_come_back(tmp_path: Path, labels: np.ndarray) -> None:
+    write_model(tmp_path / "m.udt", *encode_labels(labels))
+    got = decode_labels(*read_model(tmp_path / "m.udt"))
+    np.testing.assert_array_equal(got, labels, strict=True)
 
 
 def test_no_arrays_and_empty_meta(tmp_path: Path) -> None:
@@ -299,6 +306,19 @@ def test_missing_metadata(model: Path, key: str) -> None:
         read_model(model)
 
 
+def test_metadata_that_cannot_be_unpacked(model: Path) -> None:
+    rewrite(model, lambda entries, about: about["meta"].update(name={"!tuple": 3}))
+    with pytest.raises(ModelFileError, match=r"model\.udt: is damaged: TypeError"):
+        read_model(model)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), ValueError("x"), IndexError()])
+def test_reading_names_the_file(error: Exception) -> None:
+    problem = r"my\.udt: is damaged: .*Error.*save the model again"
+    with pytest.raises(ModelFileError, match=problem), reading(Path("my.udt")):
+        raise error
+
+
 @pytest.mark.parametrize("version", [0, -1, "1", True, 1.0, None])
 def test_wrong_version(model: Path, version: object) -> None:
     rewrite(model, lambda entries, about: about.update(format_version=version))
@@ -437,109 +457,3 @@ def test_what_cannot_be_stored(
     with pytest.raises(TypeError, match=named):
         write_model(model, meta, arrays)
     assert only_file(model.parent, old)
-
-
-# ----------------------------------------------------------------------------- strings and labels
-
-any_text = st.text(st.characters(exclude_categories=[]), max_size=8)  # surrogates, NUL and all
-
-
-@given(st.lists(any_text, max_size=8))
-def test_strings_come_back(strings: list[str]) -> None:
-    data, offsets = encode_strings(strings)
-    assert (data.dtype, offsets.dtype, len(offsets)) == (np.uint8, np.int64, len(strings) + 1)
-    assert decode_strings(data, offsets) == strings
-
-
-@pytest.mark.parametrize(
-    ("data", "offsets"),
-    [
-        ([65, 66], []),
-        ([65, 66], [0, 1]),
-        ([65, 66], [1, 2]),
-        ([65, 66], [0, 3]),
-        ([65, 66], [0, 2, 1, 2]),
-        ([255, 66], [0, 1, 2]),
-    ],
-)
-def test_damaged_strings(data: list[int], offsets: list[int]) -> None:
-    with pytest.raises(ModelFileError, match="strings are damaged"):
-        decode_strings(np.array(data, np.uint8), np.array(offsets, np.int64))
-
-
-def test_strings_of_wrong_dtype() -> None:
-    with pytest.raises(ModelFileError, match="strings are damaged"):
-        decode_strings(np.zeros(0), np.zeros(1, np.int64))
-    with pytest.raises(ModelFileError, match="strings are damaged"):
-        decode_strings(np.zeros(0, np.uint8), np.zeros(1, np.int32))
-
-
-LABELS = [
-    *(np.arange(2).astype(dtype) for dtype in DTYPES),
-    np.arange(3, dtype=">i4"),
-    np.array([-(2**63), 2**63 - 1]),
-    np.array([0.1, -0.0, np.inf]),
-    np.array(["", "a\0b", "ünï", "\ud800", "\ud83d\ude00", "😀"]),
-    np.array(["no", "yes"], dtype="<U7"),
-    np.array(["no", "yes"], dtype=">U7"),
-    np.array([b"no", b"\xff\0y"], dtype="S3"),
-    np.array(["2020-01-01", "NaT"], dtype="M8[ns]"),
-    np.array(["2020-01"], dtype="M8[M]"),
-    np.array([5, 7], dtype="m8[25s]"),
-    np.array(["no", "yes", "\ud83d\ude00", "a\0", '"quoted"'], dtype=object),
-    np.array([True, 1, 1.0, "1", -(10**30), 0.1, float("inf"), "\ud800"], dtype=object),
-    np.array([np.int64(1), np.float32(0.1), np.bool_(True), np.str_("a\0"), 2], dtype=object),
-    np.array([], dtype=object),
-    np.array([], dtype="U3"),
-]
-
-
-@pytest.mark.parametrize("labels", LABELS, ids=lambda labels: f"{labels.dtype.str}-{len(labels)}")
-def test_labels_come_back(tmp_path: Path, labels: np.ndarray) -> None:
-    meta, arrays = encode_labels(labels)
-    write_model(tmp_path / "m.udt", meta, arrays)
-    got = decode_labels(*read_model(tmp_path / "m.udt"))
-    assert got.dtype.str == labels.dtype.str
-    assert got.tobytes() == labels.tobytes() or labels.dtype == object
-    assert [type(x) for x in got] == [type(x) for x in labels]
-    assert [repr(x) for x in got] == [repr(x) for x in labels]
-    assert got.flags.aligned
-
-
-@pytest.mark.parametrize(
-    ("labels", "named"),
-    [
-        (np.array(["a", None], dtype=object), "label None of type NoneType"),
-        (np.array(["a", b"x"], dtype=object), "label b'x' of type bytes"),
-        (np.array([("a", 1), "b"], dtype=object), r"label \('a', 1\) of type tuple"),
-        (np.array([np.datetime64("2020-01-01"), "b"], dtype=object), "of type datetime64"),
-        (np.array([1j]), "complex128"),
-        (np.zeros(2, "i4,i4"), "labels of dtype"),
-        (np.array([["a"]]), r"1-d array, got shape \(1, 1\)"),
-    ],
-)
-def test_labels_that_cannot_be_stored(labels: np.ndarray, named: str) -> None:
-    with pytest.raises(TypeError, match=named):
-        encode_labels(labels)
-
-
-@pytest.mark.parametrize(
-    ("meta", "arrays"),
-    [
-        ({}, {}),
-        ({"dtype": "<i8"}, {}),
-        ({"dtype": "<i8"}, {"labels": np.zeros(7, np.uint8)}),
-        ({"dtype": "<i8"}, {"labels": np.zeros(8, np.float32)}),
-        ({"dtype": "nonsense"}, {"labels": np.zeros(8, np.uint8)}),
-        ({"dtype": "i4,i4"}, {"labels": np.zeros(8, np.uint8)}),
-        ({"dtype": "<c16"}, {"labels": np.zeros(16, np.uint8)}),
-        ({"dtype": "|O"}, {"labels": np.zeros(8, np.uint8)}),
-        *(
-            ({"dtype": "|O"}, dict(zip(["labels", "label_offsets"], encode_strings([s]), strict=1)))
-            for s in ["", "1", "[1]", '["int", "1"]', '["bool", 1]', '["|O", 1]', '["zz", 1]']
-        ),
-    ],
-)
-def test_damaged_labels(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    with pytest.raises(ModelFileError, match="labels are damaged"):
-        decode_labels(meta, arrays)

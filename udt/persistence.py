@@ -22,22 +22,22 @@ import os
 import secrets
 import stat
 import zlib
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
+
+from udt.encoding import decode_labels, encode_labels, pack, plain, unpack
 
 __all__ = [
     "FORMAT_VERSION",
     "ModelFileError",
     "decode_labels",
-    "decode_strings",
     "encode_labels",
-    "encode_strings",
+    "plain",
     "read_model",
+    "reading",
     "write_model",
 ]
 
@@ -93,7 +93,8 @@ def write_model(path: PathLike, meta: Mapping[str, Any], arrays: Mapping[str, np
     path : str or path-like
         Where to write. A symbolic link is followed; permissions of an old file are kept.
     meta : mapping
-        Plain JSON values with str keys; tuples come back as lists, NaN and infinity are refused.
+        Plain values (None, bool, int, float, str) and lists, tuples and dicts of them, which come
+        back as they are; NaN and infinity are refused. See :func:`udt.encoding.plain`.
     arrays : mapping of str to ndarray
         Numeric or bool arrays of any shape.
 
@@ -176,12 +177,13 @@ def _compact_json(value: object) -> str:
 
 def _checked_json(key: object, value: object) -> object:
     try:
-        text = _compact_json({key: value})
-    except (TypeError, ValueError) as error:
+        packed = pack(value)
+        text = _compact_json({key: packed})
+    except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"meta[{key!r}]={value!r} cannot be stored as JSON: {error}") from error
     if not isinstance(key, str) or len(text) > _MAX_META:
         raise TypeError(f"meta[{key!r}]: keys must be str and values small; use an array instead")
-    return value
+    return packed
 
 
 def _write_file(path: Path, header: bytes, arrays: Sequence[np.ndarray], mode: int | None) -> None:
@@ -249,7 +251,7 @@ def read_model(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Returns
     -------
     meta : dict
-        The JSON values given to :func:`write_model`.
+        The values given to :func:`write_model`.
     arrays : dict of str to ndarray
         Read-only views into the mapped file; processes that load the same file share its memory.
 
@@ -273,6 +275,23 @@ def read_model(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays = _map_arrays(path, data, start, entries)
     _verify_checksum(path, data, start)
     return meta, arrays
+
+
+@contextlib.contextmanager
+def reading(path: PathLike) -> Iterator[None]:
+    """Turn what goes wrong while a model is put together into a ModelFileError naming the file.
+
+    Examples
+    --------
+    >>> with reading("my.udt"):
+    ...     {}["params"]
+    Traceback (most recent call last):
+    udt.persistence.ModelFileError: my.udt: is damaged: KeyError('params'). Copy it again ...
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        _refuse(path, f"is damaged: {error!r}", _DAMAGED)
 
 
 def _parse_header(path: str, data: mmap.mmap) -> tuple[int, dict[str, Any]]:
@@ -331,7 +350,8 @@ def _parse_metadata(path: str, metadata: object) -> dict[str, Any]:
     meta = about.get("meta")
     if not isinstance(meta, dict):
         _refuse(path, "is damaged: its metadata lacks 'meta'", _DAMAGED)
-    return meta
+    with reading(path):
+        return {key: unpack(value) for key, value in meta.items()}
 
 
 def _map_arrays(
@@ -384,149 +404,3 @@ def _verify_checksum(path: str, data: mmap.mmap, start: int) -> None:
         crc = zlib.crc32(rest, crc)
     if not header.startswith(_PREFIX) or stored != b"%08x" % crc:
         _refuse(path, "is damaged: its checksum does not match its content", _DAMAGED)
-
-
-# --------------------------------------------------------------------------- strings and labels
-
-
-def encode_strings(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    r"""Pack strings into their UTF-8 bytes and where each begins and ends.
-
-    Parameters
-    ----------
-    strings : sequence of str
-        NUL characters and lone surrogates are kept.
-
-    Returns
-    -------
-    data : ndarray of uint8, shape (total bytes,)
-    offsets : ndarray of int64, shape (len(strings) + 1,)
-
-    Examples
-    --------
-    >>> encode_strings(["no", "ja"])[1]
-    array([0, 2, 4])
-    >>> decode_strings(*encode_strings(["ok", "", "\x00\ud800"]))
-    ['ok', '', '\x00\ud800']
-    """
-    encoded = [text.encode("utf-8", "surrogatepass") for text in strings]
-    offsets = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum([len(text) for text in encoded], out=offsets[1:])
-    return np.frombuffer(b"".join(encoded), np.uint8), offsets
-
-
-def decode_strings(data: np.ndarray, offsets: np.ndarray) -> list[str]:
-    """Undo :func:`encode_strings`; arrays that it did not make give a ModelFileError."""
-    if (
-        data.dtype != np.uint8
-        or offsets.dtype != np.int64
-        or (data.ndim, offsets.ndim) != (1, 1)
-        or len(offsets) == 0
-        or offsets[0] != 0
-        or offsets[-1] != len(data)
-        or np.any(offsets[1:] < offsets[:-1])
-    ):
-        raise ModelFileError(
-            "stored strings are damaged: the offsets do not fit the bytes. " + _DAMAGED
-        )
-    raw = data.tobytes()
-    bounds = offsets.tolist()
-    try:
-        return [raw[begin:end].decode("utf-8", "surrogatepass") for begin, end in pairwise(bounds)]
-    except UnicodeDecodeError as error:
-        raise ModelFileError(f"stored strings are damaged: {error}. {_DAMAGED}") from error
-
-
-def encode_labels(classes: npt.ArrayLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Turn class labels into a small JSON dict and arrays for :func:`write_model`.
-
-    Parameters
-    ----------
-    classes : array-like, shape (n_classes,)
-        Integers, floats, bool, str, bytes, datetime64 or timedelta64 of any width, or an object
-        array of str, int, float, bool and NumPy scalars of these.
-
-    Returns
-    -------
-    meta : dict
-        ``{"dtype": ...}``, for :func:`decode_labels`.
-    arrays : dict of str to ndarray
-        ``labels`` (uint8) and, for text and object labels, ``label_offsets`` (int64).
-
-    Raises
-    ------
-    TypeError
-        A label of another type; the message names it.
-
-    Examples
-    --------
-    >>> decode_labels(*encode_labels(["no", "yes"]))
-    array(['no', 'yes'], dtype='<U3')
-    """
-    classes = np.asarray(classes)
-    if classes.ndim != 1:
-        raise TypeError(f"labels must be a 1-d array, got shape {classes.shape}")
-    dtype = classes.dtype
-    meta = {"dtype": dtype.str}
-    if dtype.kind in "UO":
-        encode = str if dtype.kind == "U" else _encode_object
-        data, offsets = encode_strings([encode(label) for label in classes])
-        return meta, {"labels": data, "label_offsets": offsets}
-    if dtype.kind in "SMm" or dtype.newbyteorder("<").str in _TENSOR_TYPES:
-        return meta, {"labels": np.frombuffer(classes.tobytes(), np.uint8)}
-    raise TypeError(f"labels of dtype {dtype} cannot be stored; use str or int labels")
-
-
-def _encode_object(label: object) -> str:
-    """JSON of [type, value]; plain text passes through UTF-8 so that surrogates stay apart."""
-    tag = type(label).__name__
-    value = label
-    if isinstance(label, np.generic) and label.dtype.kind in "biufU" and label.itemsize <= 8:
-        tag, value = label.dtype.str, label.item()
-    elif isinstance(label, np.str_):
-        tag, value = label.dtype.str, str(label)
-    elif type(label) not in (str, int, float, bool):
-        raise TypeError(
-            f"label {label!r} of type {tag} cannot be stored; use str, int, float or bool labels"
-        )
-    return json.dumps([tag, value], ensure_ascii=False)
-
-
-def _decode_object(text: str) -> object:
-    tag, value = json.loads(text)
-    plain = {"str": str, "int": int, "float": float, "bool": bool}
-    if tag in plain:
-        if type(value) is not plain[tag]:
-            raise ValueError(f"{value!r} is no {tag}")
-        return value
-    dtype = np.dtype(tag)
-    if dtype.kind not in "biufU":
-        raise ValueError(f"{tag!r} is no type of a label")
-    return dtype.type(value)
-
-
-def decode_labels(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Undo :func:`encode_labels`: the same labels in the same dtype.
-
-    Raises
-    ------
-    ModelFileError
-        `meta` and `arrays` are not what :func:`encode_labels` returns.
-    """
-    try:
-        dtype = np.dtype(meta["dtype"])
-        data = arrays["labels"]
-        if dtype.kind in "UO":
-            strings = decode_strings(data, arrays["label_offsets"])
-            if dtype.kind == "U":
-                return np.array(strings, dtype=dtype)
-            labels = np.empty(len(strings), dtype=object)
-            labels[:] = [_decode_object(text) for text in strings]
-            return labels
-        if dtype.kind not in "biufSMm" or data.dtype != np.uint8:
-            raise ValueError(f"labels of dtype {dtype}")
-        return np.frombuffer(data.tobytes(), dtype).copy()
-    except ModelFileError:
-        raise
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"stored labels are damaged ({error!r}). {_DAMAGED}") from error
