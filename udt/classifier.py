@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from udt import defaults, targets
 from udt.columns import as_text
 from udt.features.featurizer import HashingFeaturizer
-from udt.network import kernels
-from udt.network.model import CSR, SparseNetwork
-from udt.serving import row_logits
 from udt.threads import Pool, effective_n_jobs, single_threaded_blas
-from udt.training.loop import Diverged, History, Trainer, run
-from udt.training.progress import Progress
+
+if TYPE_CHECKING:
+    from udt.network.model import CSR
+
+# Modules with kernels are imported where they are used: numba takes 0.3 s to load.
 
 Array = NDArray[Any]
 _MAX_DENSE_BYTES = 2**31
-_MAX_TRIES = 4
 
 
 class UDTClassifier(ClassifierMixin, BaseEstimator):
@@ -191,6 +188,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         ValueError, TypeError
             If an argument or parameter is unusable; the message names it.
         """
+        from udt.training.fitting import fit_network
+
         defaults.check(self)
         is_sparse = sp.issparse(X)
         data = _check_sparse(X) if is_sparse else as_text(X)
@@ -218,13 +217,24 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             featurizer._fit(data)
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
             rows, scale = _network_input(featurizer, data, None)
+            n_features = data.shape[1] if featurizer is None else len(featurizer.buckets_)
             checked = None
             if validation is not None:
                 checked = (_network_input(featurizer, validation[0], scale)[0], *validation[1:])
-            network, history = self._train(
-                rows, _n_features(featurizer, data), numbers, len(classes), weights, checked,
-                random, pool,
-            )  # fmt: skip
+            network, history = fit_network(
+                rows,
+                numbers,
+                weights,
+                checked,
+                n_features=n_features,
+                n_classes=len(classes),
+                shape=defaults.network_shape(self, n_features, len(classes)),
+                settings=defaults.settings(self, len(numbers), len(classes)),
+                patience=self.n_iter_no_change if self.early_stopping else None,
+                random=random,
+                verbose=self.verbose,
+                pool=pool,
+            )
         self.classes_ = classes
         self.featurizer_ = featurizer
         self.network_ = network
@@ -233,46 +243,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_iter_ = len(history.losses)
         self.loss_curve_ = history.losses
         self.validation_scores_ = history.scores
-        self._row_arguments: tuple[Any, ...] | None = None
+        self._score_text: Callable[[str], Array] | None = None
         return self
-
-    def _train(
-        self,
-        rows: CSR,
-        n_features: int,
-        numbers: Array,
-        n_classes: int,
-        weights: Array,
-        validation: tuple[CSR, Array, Array] | None,
-        random: np.random.RandomState,
-        pool: Pool,
-    ) -> tuple[SparseNetwork, History]:
-        """Train a new network, and again at a lower rate if training diverges."""
-        seed, key = (int(n) for n in random.randint(2**31 - 1, size=2))
-        shape = defaults.network_shape(self, n_features, n_classes)
-        settings = defaults.settings(self, len(numbers), len(rows[1]), n_classes)
-        score = None if validation is None else lambda net: _accuracy(net, *validation, pool)
-        for _ in range(_MAX_TRIES):
-            network = SparseNetwork.initialise(
-                n_features, n_classes, *shape, np.random.RandomState(seed)
-            )
-            trainer = Trainer(network, rows, numbers, weights, settings, key, pool)
-            patience = self.n_iter_no_change if self.early_stopping else None
-            try:
-                with Progress(self.verbose, len(numbers) * settings.max_iter) as progress:
-                    return run(trainer, score, patience, progress)
-            except Diverged:
-                warnings.warn(
-                    f"Training diverged at learning_rate_init={settings.learning_rate_init:g}; "
-                    "starting again at a tenth of it.",
-                    ConvergenceWarning,
-                    stacklevel=3,
-                )
-                settings = settings.slower()
-        raise ValueError(
-            f"Training diverges even at learning_rate_init={settings.learning_rate_init * 10:g}. "
-            "Are there extreme values in X or sample_weight?"
-        )
 
     def _validation(
         self,
@@ -344,7 +316,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the result would take more than 2 GiB; `predict_topk` takes less.
         """
-        return self._dense(X, _softmax)
+        from udt.network.model import softmax
+
+        return self._dense(X, softmax)
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         """Give the logits.
@@ -381,7 +355,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             raise TypeError(f"k={k!r}: give a whole number of labels.")
         if not 1 <= k <= len(self.classes_):
             raise ValueError(f"k={k}: give 1 to {len(self.classes_)}, the number of classes.")
-        parts = self._map(X, lambda logits: _top_k(logits, k))
+        from udt.network.model import top_k
+
+        parts = self._map(X, lambda logits: top_k(logits, k))
         numbers = np.concatenate([part[0] for part in parts])
         return self.classes_[numbers], np.concatenate([part[1] for part in parts])
 
@@ -418,21 +394,15 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         """Give the logits of a list of one text by the short way, or None if ``X`` is no such."""
         if type(X) is not list or len(X) != 1 or type(X[0]) is not str:
             return None
-        arguments = getattr(self, "_row_arguments", None)
-        if arguments is None:
+        score = getattr(self, "_score_text", None)
+        if score is None:
             check_is_fitted(self, "network_")
             if self.featurizer_ is None:
                 return None
-            arguments = (
-                *self.featurizer_._kernel_arguments(),
-                *self.network_.arrays().values(),
-            )
-            self._row_arguments = arguments
-        text = X[0]
-        if not text.isascii():
-            text = self.featurizer_._normalise(text)
-        data = np.frombuffer(text.encode(), np.uint8) if text else _NO_BYTES
-        return row_logits(data, len(data), *arguments)
+            from udt.serving import text_scorer
+
+            score = self._score_text = text_scorer(self.featurizer_, self.network_)
+        return score(X[0])
 
     # ---------------------------------------------------------------------------- persistence
 
@@ -473,7 +443,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be derived."""
-        return {**super().__getstate__(), "_row_arguments": None}
+        return {**super().__getstate__(), "_score_text": None}
 
     def __sklearn_tags__(self) -> Any:
         """Declare text and sparse input."""
@@ -485,7 +455,6 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
 
 _FEATURIZER_ARRAYS = ("ngrams_", "buckets_", "idf_")
-_NO_BYTES = np.frombuffer(b"\0", np.uint8)[:0]
 
 
 def load(path: str | os.PathLike[str]) -> UDTClassifier:
@@ -508,6 +477,7 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
         If there is no file.
     """
     from udt import persistence
+    from udt.network.model import SparseNetwork
 
     meta, arrays = persistence.read_model(path)
     with persistence.reading(path):
@@ -551,10 +521,6 @@ def _take(data: Any, mask: Array) -> Any:
     return data.filter(pa.array(mask))
 
 
-def _n_features(featurizer: HashingFeaturizer | None, data: Any) -> int:
-    return data.shape[1] if featurizer is None else len(featurizer.buckets_)
-
-
 def _network_input(
     featurizer: HashingFeaturizer | None, data: Any, scale: float | None
 ) -> tuple[CSR, float]:
@@ -567,23 +533,3 @@ def _network_input(
         length = float(np.sqrt(squares).mean())
         scale = 1 / length if length > 0 and np.isfinite(length) else 1.0
     return (data.indptr, data.indices, data.data * np.float32(scale)), scale
-
-
-def _softmax(logits: Array) -> Array:
-    kernels.softmax(logits)
-    return logits
-
-
-def _top_k(logits: Array, k: int) -> tuple[Array, Array]:
-    probabilities = _softmax(logits)
-    numbers = np.empty((len(logits), k), dtype=np.int64)
-    best = np.empty((len(logits), k), dtype=np.float32)
-    kernels.top_k(probabilities, 0, len(logits), numbers, best)
-    return numbers, best
-
-
-def _accuracy(
-    network: SparseNetwork, rows: CSR, numbers: Array, weights: Array, pool: Pool
-) -> float:
-    best = network.map_logits(rows, lambda logits: logits.argmax(axis=1), pool)
-    return float(np.average(np.concatenate(best) == numbers, weights=weights))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from udt.training.loop import Settings
+from udt.training.settings import Settings
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -62,7 +62,7 @@ def network_shape(model: UDTClassifier, n_features: int, n_classes: int) -> tupl
     return hidden, embedded, wide
 
 
-def settings(model: UDTClassifier, n_rows: int, n_entries: int, n_classes: int) -> Settings:
+def settings(model: UDTClassifier, n_rows: int, n_classes: int) -> Settings:
     """Give the settings of a training run."""
     batch_size = model.batch_size or 1 << int(np.clip(math.log2(max(n_rows, 1) / 128), 5, 10))
     max_iter = model.max_iter or int(np.clip(round(math.sqrt(1.5e6 / n_rows)), 3, 20))

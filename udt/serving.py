@@ -1,15 +1,18 @@
-"""One row, from UTF-8 bytes to logits, in one call of compiled code."""
+"""One row, from a string to logits, in one call of compiled code."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
+from udt.features.featurizer import HashingFeaturizer
 from udt.features.text import transform_rows
 from udt.network.kernels import activate, gather
+from udt.network.model import SparseNetwork
 
 Array = NDArray[Any]
 
@@ -20,7 +23,7 @@ def row_logits(
     idf: Array, sublinear: bool, norms: Array, wide: Array, embedding: Array, output: Array,
     bias: Array,
 ) -> Array:  # fmt: skip
-    """Give the logits of the one text in ``data``, of shape (1, n_classes)."""
+    """Give the logits of the one text in ``data[:length]``, of shape (1, n_classes)."""
     offsets = np.array([0, length])
     indptr, indices, values = transform_rows(
         data, offsets, 0, 1, classes, ngrams, seed, mask, ids, idf, sublinear, norms
@@ -37,3 +40,21 @@ def row_logits(
             total += output[c, d] * hidden[0, d]
         logits[0, c] += total
     return logits
+
+
+def text_scorer(
+    featurizer: HashingFeaturizer, network: SparseNetwork
+) -> Callable[[str], NDArray[np.float32]]:
+    """Give a function from one text to its logits, of shape (1, n_classes)."""
+    arguments = (*featurizer._kernel_arguments(), *network.arrays().values())
+    normalise = featurizer._normalise
+    as_bytes = np.frombuffer
+
+    def score(text: str) -> NDArray[np.float32]:
+        if not text.isascii():
+            text = normalise(text)
+        utf8 = text.encode()
+        # NumPy refuses an empty buffer, so an empty text is none of the bytes of a space.
+        return row_logits(as_bytes(utf8 or b" ", np.uint8), len(utf8), *arguments)
+
+    return score

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from udt.columns import as_text
-from udt.features import text as kernels
+from udt.features.unicode import normalise
 from udt.threads import Pool, blocks, effective_n_jobs
 
 Array = NDArray[Any]
@@ -146,6 +146,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         return self
 
     def _fit(self, column: pa.LargeStringArray) -> None:
+        from udt.features import text as kernels
+
         ngrams = self._check_parameters(column)
         data, offsets = _utf8(column, self.strip_accents)
         n_rows = len(column)
@@ -201,6 +203,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         return self._transform(as_text(X))
 
     def _transform(self, column: pa.LargeStringArray) -> sp.csr_matrix:
+        from udt.features import text as kernels
+
         data, offsets = _utf8(column, self.strip_accents)
         arguments = self._kernel_arguments()
         with Pool(effective_n_jobs(self.n_jobs)) as pool:
@@ -286,6 +290,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
 
     def _kernel_arguments(self) -> tuple[Any, ...]:
         """Give what the kernels take after the rows."""
+        from udt.features.text import BYTE_CLASSES
+
         ids = getattr(self, "_lookup", None)
         if ids is None:
             ids = np.full(self.n_buckets_, -1, dtype=np.int32)
@@ -297,7 +303,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             norms /= np.sqrt(np.sum(norms**2))
         seed, mask = np.uint32(self.seed), np.uint32(self.n_buckets_ - 1)
         return (
-            kernels.BYTE_CLASSES, self.ngrams_, seed, mask, ids, self.idf_,
+            BYTE_CLASSES, self.ngrams_, seed, mask, ids, self.idf_,
             bool(self.sublinear_tf), norms,
         )  # fmt: skip
 
@@ -305,9 +311,11 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         """Normalise one text that is not ASCII."""
         if not text.isprintable():  # it may hold lone surrogates, which UTF-8 cannot
             text = as_text([text])[0].as_py()
-        return kernels.normalise(text, self.strip_accents)
+        return normalise(text, self.strip_accents)
 
     def _find_names(self, data: Array, offsets: Array) -> NDArray[np.object_]:
+        from udt.features import text as kernels
+
         classes, ngrams, seed, mask, ids = self._kernel_arguments()[:5]
         n_features = len(self.buckets_)
         utf8, where = kernels.name_features(
@@ -343,7 +351,7 @@ def _utf8(column: pa.LargeStringArray, strip_accents: bool) -> tuple[Array, Arra
     if not pc.all(ascii_rows).as_py():
         others = pc.invert(ascii_rows)
         rows = column.filter(others).to_pylist()
-        normalised = as_text([kernels.normalise(row, strip_accents) for row in rows])
+        normalised = as_text([normalise(row, strip_accents) for row in rows])
         column = pc.replace_with_mask(column, others, normalised)
     _, offsets, data = column.buffers()
     offsets = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]

@@ -15,6 +15,8 @@ from udt.threads import Pool, blocks
 Array = NDArray[Any]
 CSR = tuple[Array, Array, Array]
 ROWS_PER_BLOCK = 512
+#: Embeddings start uniformly within plus or minus this: small enough that tanh starts out linear.
+_EMBEDDING_RANGE = 0.03
 
 
 @dataclass
@@ -100,6 +102,21 @@ class SparseNetwork:
         tasks = blocks(n, max(16, min(ROWS_PER_BLOCK, (1 << 22) // self.n_classes)))
         return pool.map(lambda block: function(self.logits(rows, *block)), tasks)
 
+    def accuracy(self, rows: CSR, targets: Array, weights: Array, pool: Pool) -> float:
+        """Give the weighted share of rows whose largest logit is their target's."""
+        best = self.map_logits(rows, lambda logits: logits.argmax(axis=1), pool)
+        return float(np.average(np.concatenate(best) == targets, weights=weights))
 
-#: Embeddings start uniformly within plus or minus this: small enough that tanh starts out linear.
-_EMBEDDING_RANGE = 0.03
+
+def softmax(logits: Array) -> Array:
+    """Turn logits into probabilities, in place."""
+    kernels.softmax(logits)
+    return logits
+
+
+def top_k(logits: Array, k: int) -> tuple[Array, Array]:
+    """Give the ``k`` most probable classes of each row, most probable first, and how probable."""
+    numbers = np.empty((len(logits), k), dtype=np.int64)
+    best = np.empty((len(logits), k), dtype=np.float32)
+    kernels.top_k(softmax(logits), 0, len(logits), numbers, best)
+    return numbers, best

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from udt.network.heads import SoftmaxHead
 from udt.network.model import CSR, SparseNetwork
 from udt.threads import Pool, blocks
 from udt.training.progress import History, Progress
+from udt.training.settings import Settings
 
 Array = NDArray[Any]
 # Multiply-adds in a batch below which handing work to threads costs more than it saves.
@@ -22,31 +22,6 @@ _WORTH_THREADS = 1 << 19
 
 class Diverged(ArithmeticError):
     """The training loss is no longer finite."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `train` needs to know; see `UDTClassifier` for the meaning of each."""
-
-    max_iter: int
-    batch_size: int
-    learning_rate_init: float
-    wide_rate: float
-    head_rate: float
-    dropout: float
-    wide_dropout: float
-    hidden_dropout: float
-    label_smoothing: float
-    initial_state: float
-
-    def slower(self) -> Settings:
-        """Give the same settings at a tenth of all rates."""
-        return replace(
-            self,
-            learning_rate_init=self.learning_rate_init / 10,
-            wide_rate=self.wide_rate / 10,
-            head_rate=self.head_rate / 10,
-        )
 
 
 class Trainer:
@@ -183,11 +158,11 @@ def _run_inline(function: Callable[..., Any], tasks: list[Any]) -> None:
 
 def run(
     trainer: Trainer,
-    score: Callable[[SparseNetwork], float] | None,
+    validation: tuple[CSR, Array, Array] | None,
     patience: int | None,
     progress: Progress,
 ) -> tuple[SparseNetwork, History]:
-    """Train to the end, or until the score has not risen for ``patience`` passes.
+    """Train to the end, or until accuracy on ``validation`` has not risen for ``patience`` passes.
 
     With patience, the network of the best pass is returned, otherwise that of the last.
     """
@@ -195,8 +170,8 @@ def run(
     best, best_score, best_pass = trainer.network, -np.inf, 0
     for loss in trainer.passes(progress.tick):
         history.losses.append(loss)
-        if score is not None:
-            history.scores.append(score(trainer.network))
+        if validation is not None:
+            history.scores.append(trainer.network.accuracy(*validation, trainer.pool))
         progress.report(history)
         if patience is None:
             continue

@@ -1,0 +1,70 @@
+"""Normalisation of text for all of Unicode, before the kernels, which know ASCII only."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Scripts written without spaces between words: each character (with the marks that combine with
+# it) becomes a word of its own, so that word n-grams are runs of characters.
+_UNSPACED = (
+    "\u0e01-\u0e30\u0e32-\u0e33\u0e40-\u0e46"  # Thai
+    "\u0e81-\u0eb0\u0eb2-\u0eb3\u0ec0-\u0ec6"  # Lao
+    "\u1000-\u102a\u103f-\u1049"  # Myanmar
+    "\u1780-\u17b3"  # Khmer
+    "\u3041-\u3096\u30a1-\u30fa\u30fc"  # kana
+    "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
+)
+_MARKS = (
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
+    "\u102b-\u103e\u17b4-\u17d3\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef"
+)
+_UNSPACED_WORD = re.compile(f"[{_UNSPACED}][{_MARKS}]*")
+_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
+
+
+def _is_symbol(char: str) -> bool:
+    """Whether a non-ASCII character that is no part of a word stands for itself, as emoji do."""
+    return unicodedata.category(char) in ("So", "Sk", "Sc", "Sm")
+
+
+class _Separators(dict[int, str]):
+    """``str.translate`` table, filled as characters are met: what is no part of a word separates."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        if code < 128 or char.isalnum() or unicodedata.category(char)[0] == "M":
+            text = char
+        elif _is_symbol(char):
+            text = f" {char} "
+        elif unicodedata.category(char) == "Cf":  # joiners and other invisible characters
+            text = ""
+        else:
+            text = " "
+        self[code] = text
+        return text
+
+
+_separators = _Separators()
+
+
+def normalise(text: str, strip_accents: bool = False) -> str:
+    """Fold the case of ``text`` and separate its words, for all of Unicode.
+
+    ASCII punctuation and white space is left to the kernels, which a pure ASCII text goes to
+    directly: for it, this function does no more than lower-case.
+
+    Examples
+    --------
+    >>> normalise("Stra\u00dfe \u2014 \u6771\u4eac").split()
+    ['strasse', '\u6771', '\u4eac']
+    """
+    if text.isascii():
+        return text.lower()
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    if strip_accents:
+        text = "".join(
+            c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn"
+        )
+        text = unicodedata.normalize("NFC", text)
+    return _UNSPACED_WORD.sub(r" \g<0> ", text.translate(_QUOTES)).translate(_separators)

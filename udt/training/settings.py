@@ -1,0 +1,30 @@
+"""What training needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `train` needs to know; see `UDTClassifier` for the meaning of each."""
+
+    max_iter: int
+    batch_size: int
+    learning_rate_init: float
+    wide_rate: float
+    head_rate: float
+    dropout: float
+    wide_dropout: float
+    hidden_dropout: float
+    label_smoothing: float
+    initial_state: float
+
+    def slower(self) -> Settings:
+        """Give the same settings at a tenth of all rates."""
+        return replace(
+            self,
+            learning_rate_init=self.learning_rate_init / 10,
+            wide_rate=self.wide_rate / 10,
+            head_rate=self.head_rate / 10,
+        )
