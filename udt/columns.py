@@ -118,7 +118,7 @@ def _from_values(values: Sequence[Any]) -> pa.LargeStringArray:
 def _clean(value: Any, row: int) -> str:
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
-    if _is_missing(value):
+    if is_missing(value):
         return ""
     remedy = f"make it text with str(X[{row}])"
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -127,7 +127,8 @@ def _clean(value: Any, row: int) -> str:
     raise TypeError(f"row {row} of X is {shown} of type {type(value).__name__}, not str: {remedy}")
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Tell whether a value is None, or any library's NaN or NA."""
     if value is None:
         return True
     if isinstance(value, (float, np.floating)):

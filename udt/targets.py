@@ -10,6 +10,8 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from udt.columns import is_missing
+
 Array = NDArray[Any]
 
 
@@ -17,32 +19,60 @@ def check_labels(y: Any, n_rows: int, name: str = "y") -> Array:
     """Give labels as a 1-D array of length ``n_rows`` without missing values, or raise."""
     if y is None:
         raise ValueError(f"{name} is None: UDTClassifier needs a label for each row.")
-    labels = column_or_1d(np.asarray(y), warn=True)
+    labels = _as_array(y)
+    if labels.ndim == 2 and labels.shape[1] != 1:
+        raise ValueError(
+            f"{name} has shape {labels.shape}, but UDTClassifier takes one label a row: "
+            f"give an array of shape ({n_rows},)."
+        )
+    labels = column_or_1d(labels, warn=True)
     if len(labels) != n_rows:
         raise ValueError(f"{name} has {len(labels)} labels, but there are {n_rows} rows.")
-    missing = labels != labels if labels.dtype.kind in "fcmMO" else np.zeros(n_rows, dtype=bool)
-    if labels.dtype == object:
-        missing = np.array([label is None or label != label for label in labels], dtype=bool)
+    missing = _find_missing(labels)
+    if isinstance(y, np.ma.MaskedArray):
+        missing |= np.ma.getmaskarray(y).ravel()
     if np.any(missing):
         row = int(np.flatnonzero(missing)[0])
         raise ValueError(
             f"{name} has a missing label (NaN or None) in row {row}: drop the rows without a label."
         )
+    if labels.dtype == object:
+        kinds = sorted({type(label).__name__ for label in labels if not isinstance(label, str)})
+        if kinds:
+            raise TypeError(
+                f"{name} is of dtype object and holds {', '.join(kinds)}: give labels of one type, "
+                "str (as by [str(label) for label in y]) or that of a dtype such as int64 or bool."
+            )
+    if labels.dtype.kind == "f" and np.isinf(labels).any():
+        raise ValueError(f"{name} holds infinity, which is no class: give str or int labels.")
     check_classification_targets(labels)
     return labels
 
 
+def _as_array(y: Any) -> Array:
+    labels = np.asarray(y)
+    is_mixed = labels.dtype.kind == "U" and isinstance(y, (list, tuple)) and labels.ndim == 1
+    if is_mixed and not all(isinstance(label, str) for label in y):
+        return np.array(y, dtype=object)  # NumPy has made text of NaN and of numbers
+    # scikit-learn's checks and metrics do not know StringDType.
+    return labels.astype(object) if labels.dtype.kind == "T" else labels
+
+
+def _find_missing(labels: Array) -> NDArray[np.bool_]:
+    if labels.dtype != object:
+        return np.asarray(labels != labels)
+    missing = np.zeros(len(labels), dtype=bool)
+    others = [i for i, label in enumerate(labels.tolist()) if not isinstance(label, str)]
+    missing[others] = [is_missing(labels[i]) for i in others]
+    return missing
+
+
 def number_labels(labels: Array) -> tuple[Array, Array]:
     """Give the sorted classes and each label's number among them."""
-    try:
-        classes, targets = np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in labels})
-        raise TypeError(
-            f"y mixes labels that cannot be sorted ({', '.join(kinds)}): give all one type."
-        ) from error
+    classes, targets = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y has one class only ({classes[0]!r}): give rows of at least two.")
+        only = classes.tolist()[0]
+        raise ValueError(f"y has one class only ({only!r}): give rows of at least two.")
     return classes, targets.astype(np.int64)
 
 
@@ -51,7 +81,7 @@ def find_labels(labels: Array, classes: Array, name: str) -> Array:
     numbers = {label: number for number, label in enumerate(classes.tolist())}
     found = np.array([numbers.get(label, -1) for label in labels.tolist()], dtype=np.int64)
     if np.any(found < 0):
-        label = labels[int(np.argmax(found < 0))]
+        label = labels.tolist()[int(np.argmax(found < 0))]
         raise ValueError(f"{name} has the label {label!r}, which is not in y.")
     return found
 
@@ -60,30 +90,43 @@ def check_weights(
     sample_weight: Any, class_weight: Any, labels: Array, classes: Array | None = None
 ) -> Array:
     """Give one float32 weight a row, of mean 1 over the rows that count, or raise."""
-    n_rows = len(labels)
-    weights = np.ones(n_rows)
+    weights = np.ones(len(labels))
     if sample_weight is not None:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-        if weights.ndim == 0:
-            weights = np.full(n_rows, float(weights))
-        if weights.shape != (n_rows,):
-            raise ValueError(
-                f"sample_weight has shape {weights.shape}, but there are {n_rows} rows."
-            )
-        wrong = ~np.isfinite(weights) | (weights < 0)
-        if np.any(wrong):
-            row = int(np.argmax(wrong))
-            raise ValueError(
-                f"sample_weight[{row}] is {weights[row]}: weights must be finite and not negative."
-            )
-        if not np.any(weights):
-            raise ValueError("sample_weight is zero in every row: at least one must be positive.")
+        weights = _check_sample_weight(sample_weight, len(labels))
     if class_weight is not None and classes is not None:
-        targets = np.searchsorted(classes, labels)
-        weights = weights * compute_class_weight(class_weight, classes=classes, y=labels)[targets]
+        factors = compute_class_weight(class_weight, classes=classes, y=labels)
+        wrong = ~np.isfinite(factors) | (factors < 0)
+        if np.any(wrong):
+            number = int(np.argmax(wrong))
+            raise ValueError(
+                f"class_weight[{classes.tolist()[number]!r}] is {factors[number]}: weights must be "
+                "finite and not negative."
+            )
+        weights = weights * factors[np.searchsorted(classes, labels)]
         if not np.any(weights):
             raise ValueError("class_weight and sample_weight leave no row with a positive weight.")
+    weights = weights / weights.max()  # so that no sum overflows
     return (weights / weights[weights > 0].mean()).astype(np.float32)
+
+
+def _check_sample_weight(sample_weight: Any, n_rows: int) -> Array:
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must be numbers, one a row ({error}).") from error
+    if weights.ndim == 0:
+        weights = np.full(n_rows, float(weights))
+    if weights.shape != (n_rows,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, but there are {n_rows} rows.")
+    wrong = ~np.isfinite(weights) | (weights < 0)
+    if np.any(wrong):
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"sample_weight[{row}] is {weights[row]}: weights must be finite and not negative."
+        )
+    if not np.any(weights):
+        raise ValueError("sample_weight is zero in every row: at least one must be positive.")
+    return weights
 
 
 def stratified_split(targets: Array, fraction: float, random: np.random.RandomState) -> Array:

@@ -1,0 +1,270 @@
+"""Labels and weights at the door."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.exceptions import DataConversionWarning
+
+from udt.targets import (
+    check_labels,
+    check_weights,
+    find_labels,
+    number_labels,
+    stratified_split,
+)
+
+WORDS = ["b", "a", "b", "c"]
+NUMBERS = [3, -1, 3, 7]
+TEXT_LABELS = {
+    "list": list,
+    "tuple": tuple,
+    "numpy str": np.array,
+    "numpy object": lambda v: np.array(v, dtype=object),
+    "numpy StringDType": lambda v: np.array(v, dtype=np.dtypes.StringDType()),
+    "numpy str scalars": lambda v: list(np.array(v)),
+    "pandas default": pd.Series,
+    "pandas object": lambda v: pd.Series(v, dtype=object),
+    "pandas string[python]": lambda v: pd.Series(v, dtype="string[python]"),
+    "pandas ArrowDtype": lambda v: pd.Series(v, dtype=pd.ArrowDtype(pa.string())),
+    "pandas category": lambda v: pd.Series(v, dtype="category"),
+    "pandas Categorical": pd.Categorical,
+    "pandas Index": pd.Index,
+    "polars": pl.Series,
+    "polars Categorical": lambda v: pl.Series(v, dtype=pl.Categorical),
+    "arrow": pa.array,
+    "arrow chunks": lambda v: pa.chunked_array([v[:2], v[2:]]),
+    "arrow dictionary": lambda v: pa.array(v).dictionary_encode(),
+}
+NUMBER_LABELS = {
+    "list": (list, np.int64),
+    "pandas": (pd.Series, np.int64),
+    "pandas Int64": (lambda v: pd.Series(v, dtype="Int64"), np.int64),
+    "pandas ArrowDtype": (lambda v: pd.Series(v, dtype=pd.ArrowDtype(pa.int16())), np.int16),
+    "pandas category": (lambda v: pd.Series(v, dtype="category"), np.int64),
+    "polars": (pl.Series, np.int64),
+    "arrow": (pa.array, np.int64),
+} | {
+    name: (lambda v, name=name: np.array(v, dtype=name), np.dtype(name))
+    for name in ("int8", "int16", "int32", "int64", ">i4", "float32", "float64")
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_LABELS)
+def test_text_labels_of_any_kind(kind):
+    classes, numbers = number_labels(check_labels(TEXT_LABELS[kind](WORDS), 4))
+    assert classes.tolist() == ["a", "b", "c"]
+    assert classes.dtype.kind in "UO"
+    assert numbers.tolist() == [1, 0, 1, 2]
+    assert numbers.dtype == np.int64
+
+
+@pytest.mark.parametrize("kind", NUMBER_LABELS)
+def test_numbers_as_labels_keep_their_dtype(kind):
+    make, dtype = NUMBER_LABELS[kind]
+    classes, numbers = number_labels(check_labels(make(NUMBERS), 4))
+    assert classes.tolist() == [-1, 3, 7]
+    assert classes.dtype == dtype
+    assert numbers.tolist() == [1, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [True, False],
+        np.array([True, False]),
+        pd.Series([True, False], dtype="boolean"),
+        pl.Series([True, False]),
+    ],
+)
+def test_truth_values_as_labels(y):
+    classes, numbers = number_labels(check_labels(y, 2))
+    assert classes.dtype == bool
+    assert numbers.tolist() == [1, 0]
+
+
+def test_dates_as_labels():
+    classes, _ = number_labels(check_labels(np.array(["2021", "2020"], dtype="M8[D]"), 2))
+    assert classes.dtype == "M8[D]"
+
+
+def test_a_column_of_labels_warns_as_in_scikit_learn():
+    with pytest.warns(DataConversionWarning, match="column-vector y"):
+        labels = check_labels(np.array([["a"], ["b"]]), 2)
+    assert labels.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "y",
+    {
+        "None": ["a", "b", None],
+        "NaN among text": ["a", "b", float("nan")],
+        "NaN in a tuple": ("a", "b", np.nan),
+        "NaN in objects": np.array(["a", "b", np.nan], dtype=object),
+        "NaN among numbers": [1.0, 2.0, np.nan],
+        "None among numbers": [1, 2, None],
+        "NaT": np.array(["2020", "2021", "NaT"], dtype="M8[D]"),
+        "pd.NA": ["a", "b", pd.NA],
+        "pandas": pd.Series(["a", "b", None]),
+        "pandas string": pd.Series(["a", "b", pd.NA], dtype="string"),
+        "pandas Int64": pd.Series([1, 2, None], dtype="Int64"),
+        "pandas category": pd.Series(["a", "b", None], dtype="category"),
+        "polars": pl.Series(["a", "b", None]),
+        "polars numbers": pl.Series([1, 2, None]),
+        "arrow": pa.array(["a", "b", None]),
+        "masked": np.ma.MaskedArray([1, 2, 3], mask=[False, False, True]),
+        "StringDType": np.array(["a", "b", None], dtype=np.dtypes.StringDType(na_object=None)),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_missing_labels_name_their_row(y):
+    with pytest.raises(ValueError, match=r"y has a missing label .* in row 2: drop the rows"):
+        check_labels(y[1], 3)
+
+
+def test_no_labels_at_all():
+    with pytest.raises(ValueError, match="y_val is None"):
+        check_labels(None, 3, "y_val")
+
+
+@pytest.mark.parametrize("y", [["a"], ["a", "b", "c"], []])
+def test_labels_of_another_length(y):
+    with pytest.raises(ValueError, match=f"y has {len(y)} labels, but there are 2 rows"):
+        check_labels(y, 2)
+
+
+@pytest.mark.parametrize("y", ["a", np.array("a"), 3])
+def test_a_single_label(y):
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        check_labels(y, 1)
+
+
+def test_more_than_one_label_a_row():
+    with pytest.raises(ValueError, match=r"y_val has shape \(3, 2\), but .* one label a row"):
+        check_labels(np.zeros((3, 2)), 3, "y_val")
+
+
+@pytest.mark.parametrize("y", [[1, "a"], ["a", True], np.array(["a", 1], dtype=object)])
+def test_text_and_numbers_together_are_no_labels(y):
+    with pytest.raises(TypeError, match=r"y is of dtype object and holds (int|bool): give labels"):
+        check_labels(y, 2)
+
+
+def test_numbers_in_an_object_array_are_no_labels():
+    # scikit-learn's own classifiers and metrics refuse them too.
+    with pytest.raises(TypeError, match="y is of dtype object and holds int: give labels of one"):
+        check_labels(pd.Series([1, 2], dtype=object), 2)
+
+
+def test_labels_that_are_no_classes():
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        check_labels([0.5, 1.5], 2)
+    with pytest.raises(ValueError, match="y holds infinity, which is no class"):
+        check_labels([0.0, np.inf], 2)
+    with pytest.raises(TypeError, match="bytes"):
+        check_labels([b"a", b"b"], 2)
+
+
+def test_one_class_only():
+    with pytest.raises(ValueError, match=r"one class only \('a'\): give rows of at least two"):
+        number_labels(np.array(["a", "a"]))
+
+
+def test_labels_are_found_among_classes():
+    classes = np.array(["a", "b", "c"])
+    assert find_labels(np.array(["c", "a"], dtype=object), classes, "y_val").tolist() == [2, 0]
+    with pytest.raises(ValueError, match="y_val has the label 'd', which is not in y"):
+        find_labels(np.array(["a", "d"]), classes, "y_val")
+
+
+def test_weights_have_a_mean_of_one_over_the_rows_that_count():
+    weights = check_weights([2, 0, 6], None, np.array([0, 1, 1]))
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [0.5, 0, 1.5]
+
+
+def test_no_weights_and_equal_weights_are_one():
+    labels = np.array(["a", "b", "b"])
+    for sample_weight in (None, 2.0, [5, 5, 5], [1e-320] * 3, [1.7e308] * 3):
+        np.testing.assert_allclose(check_weights(sample_weight, None, labels), 1, rtol=1e-6)
+
+
+def test_weights_of_very_different_size_stay_finite():
+    weights = check_weights([1e300, 1e-300, 1], None, np.array([0, 1, 1]))
+    assert np.isfinite(weights).all()
+    assert weights[0] > 0
+
+
+def test_class_weights_follow_the_labels():
+    labels, classes = np.array(["a", "b", "b", "b"]), np.array(["a", "b"])
+    weights = check_weights(None, {"a": 6, "b": 2}, labels, classes)
+    np.testing.assert_allclose(weights, [2, 2 / 3, 2 / 3, 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(check_weights(None, "balanced", labels, classes), weights, rtol=1e-6)
+    both = check_weights([1, 0, 1, 1], {"a": 2}, labels, classes)
+    np.testing.assert_allclose(both, [1.5, 0, 0.75, 0.75], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sample_weight", "error", "message"),
+    [
+        ([1, -1, 1], ValueError, r"sample_weight\[1\] is -1.0: .* not negative"),
+        ([1, 1, np.nan], ValueError, r"sample_weight\[2\] is nan: .* finite"),
+        ([np.inf, 1, 1], ValueError, r"sample_weight\[0\] is inf"),
+        ([0, 0, 0], ValueError, "sample_weight is zero in every row"),
+        (-2.0, ValueError, r"sample_weight\[0\] is -2.0"),
+        ([1, 1], ValueError, r"sample_weight has shape \(2,\), but there are 3 rows"),
+        ([[1], [1], [1]], ValueError, r"sample_weight has shape \(3, 1\)"),
+        (["a", "b", "c"], TypeError, "sample_weight must be numbers, one a row"),
+        ([1, [2], 3], TypeError, "sample_weight must be numbers, one a row"),
+    ],
+)
+def test_unusable_sample_weights(sample_weight, error, message):
+    with pytest.raises(error, match=message):
+        check_weights(sample_weight, None, np.array(["a", "b", "b"]))
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({"a": -1, "b": 1}, r"class_weight\['a'\] is -1.0: .* not negative"),
+        ({"a": 1, "b": np.nan}, r"class_weight\['b'\] is nan: .* finite"),
+        ({"a": 0, "b": 0}, "leave no row with a positive weight"),
+        ({"c": 1}, "not in class_weight"),
+        ("heavy", "class_weight.*'heavy'"),
+        (3, "class_weight.*3"),
+    ],
+)
+def test_unusable_class_weights(class_weight, message):
+    labels = np.array(["a", "b", "b"])
+    with pytest.raises(ValueError, match=message):
+        check_weights(None, class_weight, labels, np.unique(labels))
+
+
+@given(
+    targets=st.lists(st.integers(0, 6), min_size=1, max_size=300),
+    fraction=st.floats(0.01, 0.99),
+    seed=st.integers(0, 1000),
+)
+def test_a_split_takes_its_share_of_each_class_and_leaves_one_row(targets, fraction, seed):
+    targets = np.array(targets)
+    held_out = stratified_split(targets, fraction, np.random.RandomState(seed))
+    assert held_out.dtype == bool
+    assert held_out.shape == targets.shape
+    for target, size in zip(*np.unique(targets, return_counts=True), strict=True):
+        n_taken = np.count_nonzero(held_out[targets == target])
+        assert abs(n_taken - fraction * size) <= 2
+        assert n_taken < size
+    again = stratified_split(targets, fraction, np.random.RandomState(seed))
+    np.testing.assert_array_equal(held_out, again)
+
+
+def test_every_row_of_a_class_is_as_likely_to_be_held_out():
+    targets = np.repeat([0, 1, 2], [1, 10, 40])
+    random = np.random.RandomState(0)
+    share = np.mean([stratified_split(targets, 0.2, random) for _ in range(2000)], axis=0)
+    assert share[0] == 0
+    np.testing.assert_allclose(share[1:11], share[1:11].mean(), atol=0.04)
+    np.testing.assert_allclose(share[11:], 0.2, atol=0.04)
