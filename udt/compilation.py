@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from numba import njit
+from numba import config, extending, njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,3 +47,15 @@ def kernel(function: F) -> F:
 def inline(function: F) -> F:
     """Compile a small function that only other kernels call: inlined, so not cached itself."""
     return cast(F, njit(**{**OPTIONS, "cache": False})(function))
+
+
+def intrinsic(uncompiled: F) -> Callable[[Callable[..., Any]], F]:
+    """Decorate the making of a machine operation that Python and numba have no word for.
+
+    ``uncompiled`` does the same in Python, and runs instead where numba's compiler is off.
+    """
+
+    def decorate(function: Callable[..., Any]) -> F:
+        return uncompiled if config.DISABLE_JIT else cast(F, extending.intrinsic(function))
+
+    return decorate

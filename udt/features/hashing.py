@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from udt.compilation import kernel
+from udt.compilation import intrinsic, kernel
 
 
-@intrinsic
+@intrinsic(lambda data, i: data[i : i + 4].view("<u4")[0])
 def load_u32(typingctx: Any, data: Any, i: Any) -> Any:
     """Read the four bytes from ``data[i]`` on as one little-endian number, aligned or not."""
 

@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from udt.compilation import kernel
+from udt.compilation import intrinsic, kernel
 
 Array = NDArray[Any]
 
 
-@intrinsic
+@intrinsic(lambda x: np.float32(x).view(np.int32))
 def bits_of(typingctx: Any, x: Any) -> Any:
     """Read a float32 as an int32 of the same bits."""
 
@@ -30,7 +29,7 @@ def bits_of(typingctx: Any, x: Any) -> Any:
     return types.int32(types.float32), codegen
 
 
-@intrinsic
+@intrinsic(lambda x: np.int32(x).view(np.float32))
 def float_of(typingctx: Any, x: Any) -> Any:
     """Read an int32 as a float32 of the same bits."""
 
