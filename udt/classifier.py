@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _MAX_DENSE_BYTES = 2**31
+_MAX_VALUE = 1e15  # of a ready feature beside a row's length: keeps float32 from overflowing
 
 
 class UDTClassifier(ClassifierMixin, BaseEstimator):
@@ -199,18 +200,17 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         weights = targets.check_weights(sample_weight, self.class_weight, labels, classes)
         random = check_random_state(self.random_state)
         validation = self._validation(X_val, y_val, sample_weight_val, classes, is_sparse, data)
-        used = weights > 0
+        data, numbers, weights = _take(weights > 0, data, numbers, weights)
         if validation is None and self.early_stopping:
             held_out = targets.stratified_split(numbers, self.validation_fraction, random)
             if not held_out.any():
                 raise ValueError(
-                    f"early_stopping: no row of {n_rows} can be held out with validation_fraction="
-                    f"{self.validation_fraction}; give more rows or X_val and y_val."
+                    f"early_stopping: none of {len(numbers)} rows can be held out with "
+                    f"validation_fraction={self.validation_fraction}; give more rows or X_val and "
+                    "y_val."
                 )
-            validation = (_take(data, held_out), numbers[held_out], weights[held_out])
-            used &= ~held_out
-        if not used.all():
-            data, numbers, weights = _take(data, used), numbers[used], weights[used]
+            validation = _take(held_out, data, numbers, weights)
+            data, numbers, weights = _take(~held_out, data, numbers, weights)
 
         featurizer = None if is_sparse else self._make_featurizer()
         if featurizer is not None:
@@ -513,23 +513,31 @@ def _check_sparse(X: Any, n_features: int | None = None) -> sp.csr_matrix:
     return rows
 
 
-def _take(data: Any, mask: Array) -> Any:
+def _take(mask: Array, data: Any, numbers: Array, weights: Array) -> tuple[Any, Array, Array]:
+    if mask.all():
+        return data, numbers, weights
     if sp.issparse(data):
-        return data[mask]
+        return data[mask], numbers[mask], weights[mask]
     import pyarrow as pa
 
-    return data.filter(pa.array(mask))
+    return data.filter(pa.array(mask)), numbers[mask], weights[mask]
 
 
 def _network_input(
     featurizer: HashingFeaturizer | None, data: Any, scale: float | None
 ) -> tuple[CSR, float]:
-    """Give the rows as the network takes them: ready features at a mean length of 1."""
+    """Give the rows as the network takes them: ready features at a median length of 1."""
     if featurizer is not None:
         rows = featurizer._transform(data)
         return (rows.indptr, rows.indices, rows.data), 1.0
     if scale is None:
-        squares = np.asarray(data.multiply(data).sum(axis=1), dtype=np.float64)
-        length = float(np.sqrt(squares).mean())
-        scale = 1 / length if length > 0 and np.isfinite(length) else 1.0
+        lengths = np.sqrt(np.asarray(data.astype(np.float64).power(2).sum(axis=1)))
+        # The median: one row of extreme values must not shrink the others to nothing.
+        scale = 1 / float(np.median(lengths[lengths > 0])) if lengths.any() else 1.0
+    largest = float(np.abs(data.data).max(initial=0))
+    if largest * scale > _MAX_VALUE:
+        raise ValueError(
+            f"X holds a value of size {largest:g}, but rows have a typical length of "
+            f"{1 / scale:g} in fit: scale all rows alike, or look for wrong values."
+        )
     return (data.indptr, data.indices, data.data * np.float32(scale)), scale

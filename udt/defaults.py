@@ -28,13 +28,17 @@ def check(model: UDTClassifier) -> None:
     fraction = "a number from 0 to below 1"
     rules: tuple[tuple[str, bool, str, Any], ...] = (
         ("hidden_size", True, "a whole number from 0 to 4096", lambda v: _is_int(v, 0, 4096)),
+        ("strip_accents", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
         ("wide", True, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
         ("dropout", True, fraction, _is_fraction),
         ("hidden_dropout", True, fraction, _is_fraction),
         ("label_smoothing", False, fraction, _is_fraction),
         ("max_iter", True, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
         ("batch_size", True, "a whole number from 1 to 65536", lambda v: _is_int(v, 1, 65536)),
-        ("learning_rate_init", True, "a positive number", lambda v: _is_real(v) and v > 0),
+        (
+            "learning_rate_init", True, "a positive number up to 1e30",
+            lambda v: _is_real(v) and 0 < v <= 1e30,
+        ),
         (
             "validation_fraction", False, "a number between 0 and 1",
             lambda v: _is_real(v) and 0 < v < 1,

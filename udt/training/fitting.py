@@ -64,7 +64,12 @@ def fit_network(
         trainer = Trainer(network, rows, targets, weights, settings, key, pool)
         try:
             with Progress(verbose, len(targets) * settings.max_iter) as progress:
-                return run(trainer, validation, patience, progress)
+                network, history = run(trainer, validation, patience, progress)
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums = [array.sum() for array in network.arrays().values()]
+            if not np.isfinite(sums).all():
+                raise Diverged  # in the last step, which no loss has seen
+            return network, history
         except Diverged:
             rate = settings.learning_rate_init
             settings = settings.slower()
