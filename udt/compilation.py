@@ -49,13 +49,16 @@ def inline(function: F) -> F:
     return cast(F, njit(**{**OPTIONS, "cache": False})(function))
 
 
-def intrinsic(uncompiled: F) -> Callable[[Callable[..., Any]], F]:
+def intrinsic(
+    uncompiled: Callable[..., Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate the making of a machine operation that Python and numba have no word for.
 
     ``uncompiled`` does the same in Python, and runs instead where numba's compiler is off.
     """
 
-    def decorate(function: Callable[..., Any]) -> F:
-        return uncompiled if config.DISABLE_JIT else cast(F, extending.intrinsic(function))
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled: Callable[..., Any] = extending.intrinsic(function)
+        return uncompiled if config.DISABLE_JIT else compiled  # type: ignore[attr-defined]
 
     return decorate

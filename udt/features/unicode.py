@@ -15,12 +15,21 @@ _UNSPACED = (
     "\u3041-\u3096\u30a1-\u30fa\u30fc"  # kana
     "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
+_ACCENTS = "\u0300-\u036f\u064b-\u0652\u0670\u3099\u309a"  # of no script, Arabic, kana
 _MARKS = (
-    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
-    "\u102b-\u103e\u17b4-\u17d3\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef"
+    _ACCENTS + "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
+    "\u102b-\u103e\u17b6-\u17d3"
 )
 _UNSPACED_WORD = re.compile(f"[{_UNSPACED}][{_MARKS}]*")
-_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
+# What Unicode calls default ignorable: joiners, soft hyphens, marks of direction, variation
+# selectors and the like are invisible and no part of a word's spelling. (The zero-width space is
+# not among them: it separates words.)
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]+"
+)
+# NFKC makes a space and a mark of an accent that stands alone, as in "don\u00b4t".
+_STRAY_MARKS = re.compile(f" [{_ACCENTS}]+")
 
 
 def _is_symbol(char: str) -> bool:
@@ -29,7 +38,7 @@ def _is_symbol(char: str) -> bool:
 
 
 class _Separators(dict[int, str]):
-    """``str.translate`` table, filled as characters are met: what is no part of a word separates."""
+    """``str.translate`` table, filled as characters are met: what is not of a word separates."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
@@ -37,8 +46,6 @@ class _Separators(dict[int, str]):
             text = char
         elif _is_symbol(char):
             text = f" {char} "
-        elif unicodedata.category(char) == "Cf":  # joiners and other invisible characters
-            text = ""
         else:
             text = " "
         self[code] = text
@@ -61,10 +68,11 @@ def normalise(text: str, strip_accents: bool = False) -> str:
     """
     if text.isascii():
         return text.lower()
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
+    text = _STRAY_MARKS.sub(" ", unicodedata.normalize("NFKC", text.casefold()))
     if strip_accents:
         text = "".join(
             c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn"
         )
         text = unicodedata.normalize("NFC", text)
-    return _UNSPACED_WORD.sub(r" \g<0> ", text.translate(_QUOTES)).translate(_separators)
+    return _UNSPACED_WORD.sub(r" \g<0> ", text).translate(_separators)
