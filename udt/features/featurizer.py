@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Self
 
 import numpy as np
@@ -151,7 +152,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         ngrams = self._check_parameters(column)
         data, offsets = _utf8(column, self.strip_accents)
         n_rows = len(column)
-        n_buckets = self.n_buckets or _auto_buckets(len(data), ngrams)
+        n_buckets = self.n_buckets or _auto_buckets(int(offsets[-1] - offsets[0]), ngrams)
         seed, mask = np.uint32(self.seed), np.uint32(n_buckets - 1)
         n_threads = effective_n_jobs(self.n_jobs)
         # A table of counts per thread: few threads where tables are large.
@@ -238,8 +239,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         ndarray of shape (n_features_out,), str objects
         """
         check_is_fitted(self, "buckets_")
-        if not self.feature_names:
-            raise ValueError("feature_names=False keeps no names: set feature_names=True and refit.")
+        if not self.feature_names or not hasattr(self, "feature_names_"):
+            raise ValueError("Names were not kept by fit: set feature_names=True and fit again.")
         return self.feature_names_.copy()
 
     def __sklearn_tags__(self) -> Any:
@@ -254,7 +255,6 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         return {**super().__getstate__(), "_lookup": None}
 
     def _check_parameters(self, column: pa.LargeStringArray) -> Array:
-        ngrams = np.zeros(4, dtype=np.int64)
         chars = self.char_ngrams
         if isinstance(chars, str):
             if chars != "auto":
@@ -262,30 +262,17 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             size = _n_bytes(column)
             short = size <= _SHORT_TEXT * len(column) and size <= _SMALL_CORPUS
             chars = (3, 5) if short else None
-        for name, pair, at, limit in (
-            ("word_ngrams", self.word_ngrams, 0, 8),
-            ("char_ngrams", chars, 2, 32),
-        ):
-            if pair is None:
-                continue
-            try:
-                low, high = (int(n) for n in pair)
-            except (TypeError, ValueError):
-                low = high = 0
-            if not 1 <= low <= high <= limit:
-                raise ValueError(f"{name}={pair!r}: give (min, max), 1 <= min <= max <= {limit}.")
-            ngrams[at : at + 2] = low, high
+        word_lengths = _check_lengths("word_ngrams", self.word_ngrams, 8)
+        ngrams = np.array([*word_lengths, *_check_lengths("char_ngrams", chars, 32)], np.int64)
         if not ngrams.any():
             raise ValueError("word_ngrams=None and char_ngrams=None: give at least one of them.")
-        n_buckets = self.n_buckets
-        if n_buckets is not None and (
-            not 2**8 <= n_buckets <= 2**31 or int(n_buckets) & (int(n_buckets) - 1)
-        ):
-            raise ValueError(f"n_buckets={n_buckets!r}: give a power of two from 2**8 to 2**31.")
-        if not isinstance(self.min_df, (int, np.integer)) or self.min_df < 1:
-            raise ValueError(f"min_df={self.min_df!r}: give a whole number of rows, at least 1.")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed={self.seed!r}: give an int from 0 to 2**32 - 1.")
+        if self.n_buckets is not None:
+            remedy = "a power of two from 2**8 to 2**31, or None"
+            _check_whole("n_buckets", self.n_buckets, 2**8, 2**31, remedy)
+            if int(self.n_buckets).bit_count() != 1:
+                raise ValueError(f"n_buckets={self.n_buckets!r}: give {remedy}.")
+        _check_whole("min_df", self.min_df, 1, 2**31, "a whole number of rows, at least 1")
+        _check_whole("seed", self.seed, 0, 2**32 - 1, "an int from 0 to 2**32 - 1")
         return ngrams
 
     def _kernel_arguments(self) -> tuple[Any, ...]:
@@ -333,6 +320,24 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
 
         bucket = murmurhash3_32(name.encode(), self.seed, positive=True) & (self.n_buckets_ - 1)
         return bool(bucket != self.buckets_[column])
+
+
+def _check_whole(name: str, value: Any, low: int, high: int, remedy: str) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:
+        raise ValueError(f"{name}={value!r}: give {remedy}.")
+
+
+def _check_lengths(name: str, pair: Any, limit: int) -> tuple[int, int]:
+    if pair is None:
+        return 0, 0
+    try:
+        low, high = (operator.index(n) for n in pair)
+    except (TypeError, ValueError):
+        low = high = 0
+    if not 1 <= low <= high <= limit:
+        raise ValueError(f"{name}={pair!r}: give (min, max), 1 <= min <= max <= {limit}.")
+    return low, high
 
 
 def _n_bytes(column: pa.LargeStringArray) -> int:
