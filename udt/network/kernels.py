@@ -158,7 +158,7 @@ def activate(
             hidden[i, d] = np.copysign(t, x) * scale
         if limit > 0:
             for d in range(hidden.shape[1]):
-                if is_dropped(key, rows[i], -1 - d, limit):
+                if is_dropped(key, rows[i], np.int64(-1 - d), limit):
                     hidden[i, d] = 0
 
 

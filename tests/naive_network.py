@@ -1,0 +1,112 @@
+"""The slow obvious twins of the network's kernels: dense NumPy in double precision."""
+
+import numpy as np
+
+_WORD = (1 << 64) - 1
+
+
+def is_dropped(key: int, row: int, position: int, share: float) -> bool:
+    """Draw from a hash of where the entry is.
+
+    >>> np.mean([is_dropped(7, row, 3, 0.25) for row in range(10_000)]).round(2)
+    np.float64(0.25)
+    >>> is_dropped(7, 5, 3, 0.0)
+    False
+    """
+    h = (key + row * 0x9E3779B97F4A7C15 + position * 0xD1B54A32D192ED03) & _WORD
+    for _ in range(2):
+        h = ((h ^ (h >> 32)) * 0xD6E8FEB86659FD93) & _WORD
+    return (h >> 32) < int(share * 2.0**32)
+
+
+def dense_rows(csr, rows, n_features, dropout=0.0, key=0):
+    """Spread out the CSR rows numbered ``rows``, without the entries that dropout takes."""
+    indptr, indices, values = csr
+    dense = np.zeros((len(rows), n_features))
+    for i, row in enumerate(rows):
+        for position, j in enumerate(range(indptr[row], indptr[row + 1])):
+            if not is_dropped(key, int(row), position, dropout):
+                dense[i, indices[j]] += values[j] / (1 - dropout)
+    return dense
+
+
+def gather(csr, rows, weights, dropout=0.0, key=0):
+    """Multiply rows by weights; features beyond the weights count as zero."""
+    n_features = max(len(weights), 1 + max(csr[1], default=0))
+    return dense_rows(csr, rows, n_features, dropout, key)[:, : len(weights)] @ weights
+
+
+def scatter(csr, rows, gradient, rate, weights, state, dropout=0.0, key=0):
+    """Take row-wise AdaGrad steps, sample by sample; give new weights and state."""
+    weights, state = weights.astype(float), state.astype(float)
+    indptr, indices, values = csr
+    for i, row in enumerate(rows):
+        for position, j in enumerate(range(indptr[row], indptr[row + 1])):
+            index = indices[j]
+            if index >= len(weights) or is_dropped(key, int(row), position, dropout):
+                continue
+            slope = values[j] / (1 - dropout) * gradient[i].astype(float)
+            state[index] += np.mean(slope**2)
+            weights[index] -= rate * slope / np.sqrt(state[index])
+    return weights, state
+
+
+def hidden_mask(rows, n_hidden, dropout, key):
+    """Tell which hidden units dropout leaves alone."""
+    return np.array(
+        [[not is_dropped(key, int(row), -1 - d, dropout) for d in range(n_hidden)] for row in rows]
+    ).reshape(len(rows), n_hidden)
+
+
+def activate(hidden, rows, dropout=0.0, key=0):
+    """Apply tanh, then dropout."""
+    mask = hidden_mask(rows, hidden.shape[1], dropout, key)
+    return np.tanh(hidden.astype(float)) * mask / (1 - dropout)
+
+
+def softmax(logits):
+    """Give each row's probabilities."""
+    e = np.exp(logits.astype(float) - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def smoothed(targets, n_classes, smoothing):
+    """Give each row's distribution over classes, with a share spread over all of them."""
+    truth = np.full((len(targets), n_classes), smoothing / n_classes)
+    truth[np.arange(len(targets)), targets] += 1 - smoothing
+    return truth
+
+
+def cross_entropy(logits, targets, weights, smoothing=0.0):
+    """Give each row's weighted loss against its smoothed label."""
+    logs = np.log(softmax(logits))
+    return -weights * np.sum(smoothed(targets, logits.shape[1], smoothing) * logs, axis=1)
+
+
+def softmax_gradient(logits, targets, weights, smoothing=0.0):
+    """Give the gradient of `cross_entropy` in the logits."""
+    truth = smoothed(targets, logits.shape[1], smoothing)
+    return (softmax(logits) - truth) * np.asarray(weights, dtype=float)[:, np.newaxis]
+
+
+def update_output(hidden, gradient, rate, output, output_state, bias, bias_state):
+    """Take a row-wise AdaGrad step with the summed gradient of a batch; give what is new."""
+    slopes = gradient.T.astype(float) @ hidden.astype(float)
+    if hidden.shape[1]:
+        output_state = output_state + np.mean(slopes**2, axis=1)
+        output = output - rate * slopes / np.sqrt(output_state)[:, np.newaxis]
+    slope = gradient.sum(axis=0, dtype=float)
+    bias_state = bias_state + slope**2
+    return output, output_state, bias - rate * slope / np.sqrt(bias_state), bias_state
+
+
+def top_k(scores, k):
+    """Give each row's columns by falling score, ties by column, and their scores."""
+    columns = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return columns, np.take_along_axis(scores, columns, axis=1)
+
+
+def logits(csr, rows, wide, embedding, output, bias):
+    """Give the output of the whole network for the rows numbered ``rows``."""
+    hidden = np.tanh(gather(csr, rows, embedding))
+    return gather(csr, rows, wide) + hidden @ output.T + bias

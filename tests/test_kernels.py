@@ -1,0 +1,366 @@
+"""Each kernel of the network against its naive twin."""
+
+import naive_network as naive
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from udt.network import kernels
+
+pytestmark = [
+    pytest.mark.kernel,
+    # Uncompiled, NumPy warns where the hash of dropout wraps around, and of NaN.
+    pytest.mark.filterwarnings("ignore:overflow encountered in scalar"),
+    pytest.mark.filterwarnings("ignore:invalid value encountered in cast"),
+]
+
+N_FEATURES = 17
+INDEX_TYPES = [np.int32, np.int64]
+
+
+def make_csr(n_rows=12, index_type=np.int32, seed=0):
+    """Rows of up to seven features in no order, one of them empty, one with a repeated feature."""
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, 8, n_rows)
+    lengths[2] = 0
+    indptr = np.r_[0, np.cumsum(lengths)].astype(index_type)
+    indices = random.integers(0, N_FEATURES, indptr[-1]).astype(index_type)
+    indices[:2] = 5
+    values = random.normal(size=indptr[-1]).astype(np.float32)
+    return indptr, indices, values
+
+
+def floats(*shape, seed=1):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def same(actual, expected, rtol=2e-5, atol=2e-6):
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol)
+
+
+BATCH = np.array([3, 0, 2, 11, 1, 7])
+
+
+def test_exp_is_right_within_three_millionths():
+    x = np.r_[np.linspace(-86.9, 0, 5001), -1e-9].astype(np.float32)
+    same(np.array([kernels.exp(v) for v in x], dtype=np.float32), np.exp(x, dtype=float), rtol=3e-6)
+
+
+def test_exp_of_very_negative_numbers_is_tiny_but_not_negative():
+    for x in (-88.0, -1e30, -np.inf):
+        assert 0 <= kernels.exp(np.float32(x)) < 1e-37
+
+
+def test_exp_keeps_nan():
+    assert np.isnan(kernels.exp(np.float32(np.nan)))
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 20), elements=st.floats(width=32, allow_nan=False)))
+def test_largest_is_the_maximum(row):
+    assert kernels.largest(row) == row.max()
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3, 0.999])
+def test_dropout_draws_as_its_twin(dropout):
+    limit = np.uint64(dropout * 2.0**32)
+    for row in (0, 1, 1_000_003):
+        for position in range(-5, 50):
+            ours = kernels.is_dropped(77, np.int64(row), np.int64(position), limit)
+            assert bool(ours) == naive.is_dropped(77, row, position, dropout)
+
+
+def test_dropout_takes_its_share_in_every_direction():
+    limit = np.uint64(0.25 * 2.0**32)
+    for draw in (
+        lambda i: kernels.is_dropped(i, np.int64(5), np.int64(2), limit),
+        lambda i: kernels.is_dropped(9, np.int64(i), np.int64(2), limit),
+        lambda i: kernels.is_dropped(9, np.int64(5), np.int64(i), limit),
+        lambda i: kernels.is_dropped(9, np.int64(5), np.int64(-1 - i), limit),
+    ):
+        taken = np.array([draw(i) for i in range(4000)])
+        assert abs(taken.mean() - 0.25) < 0.03
+        assert abs(np.mean(taken[1:] & taken[:-1]) - 0.0625) < 0.02  # neighbours: independent
+
+
+@pytest.mark.parametrize("index_type", INDEX_TYPES)
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("width", [1, 3, 64])
+def test_gather(index_type, dropout, width):
+    csr, weights = make_csr(index_type=index_type), floats(N_FEATURES, width)
+    out = np.full((len(BATCH), width), np.nan, dtype=np.float32)
+    kernels.gather(*csr, BATCH, 0, len(BATCH), dropout, 5, weights, out)
+    same(out, naive.gather(csr, BATCH, weights, dropout, 5))
+
+
+def test_gather_writes_its_samples_only():
+    csr, weights = make_csr(), floats(N_FEATURES, 3)
+    out = np.full((len(BATCH), 3), 9, dtype=np.float32)
+    kernels.gather(*csr, BATCH, 2, 4, 0.0, 0, weights, out)
+    assert (out[:2] == 9).all()
+    assert (out[4:] == 9).all()
+    same(out[2:4], naive.gather(csr, BATCH, weights)[2:4])
+
+
+def test_gather_agrees_with_scipy():
+    csr, weights = make_csr(), floats(N_FEATURES, 4)
+    out = np.empty((12, 4), dtype=np.float32)
+    kernels.gather(*csr, np.arange(12), 0, 12, 0.0, 0, weights, out)
+    same(out, sp.csr_matrix(csr[::-1], shape=(12, N_FEATURES)).astype(float) @ weights)
+
+
+@pytest.mark.parametrize("n_weights", [0, 6])
+def test_features_past_the_weights_count_as_zero(n_weights):
+    csr, weights = make_csr(), floats(N_FEATURES, 3)[:n_weights]
+    out = np.empty((len(BATCH), 3), dtype=np.float32)
+    kernels.gather(*csr, BATCH, 0, len(BATCH), 0.0, 0, weights, out)
+    same(out, naive.gather(csr, BATCH, weights))
+    state = np.ones(n_weights, dtype=np.float32)
+    gradient = floats(len(BATCH), 3)
+    squares = np.mean(gradient**2, axis=1)
+    expected = naive.scatter(csr, BATCH, gradient, 0.1, weights, state)
+    weights = weights.copy()
+    kernels.scatter(
+        *csr, BATCH, 0.0, 0, gradient, squares, np.float32(0.1), 0, 1, weights, state
+    )  # fmt: skip
+    same(weights, expected[0])
+    same(state, expected[1])
+
+
+@pytest.mark.parametrize("index_type", INDEX_TYPES)
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("n_owners", [1, 2, 3])
+def test_scatter(index_type, dropout, n_owners):
+    csr, weights, gradient = make_csr(index_type=index_type), floats(N_FEATURES, 5), floats(6, 5)
+    state = np.full(N_FEATURES, 0.1, dtype=np.float32)
+    squares = np.mean(gradient**2, axis=1)
+    expected = naive.scatter(csr, BATCH, gradient, 0.1, weights, state, dropout, 5)
+    for owner in range(n_owners):
+        kernels.scatter(
+            *csr, BATCH, dropout, 5, gradient, squares, np.float32(0.1), owner, n_owners, weights,
+            state,
+        )  # fmt: skip
+    same(weights, expected[0])
+    same(state, expected[1])
+
+
+def test_the_number_of_owners_and_their_order_change_no_bit():
+    csr, gradient = make_csr(n_rows=200), floats(200, 7)
+    squares, rows = np.mean(gradient**2, axis=1), np.random.default_rng(0).permutation(200)
+    results = []
+    for owners in ([0], [0, 1], [1, 0], [2, 0, 1]):
+        weights, state = floats(N_FEATURES, 7), np.full(N_FEATURES, 0.1, dtype=np.float32)
+        for owner in owners:
+            kernels.scatter(
+                *csr, rows, 0.3, 8, gradient, squares, np.float32(0.1), owner, len(owners),
+                weights, state,
+            )  # fmt: skip
+        results.append(weights.tobytes() + state.tobytes())
+    assert len(set(results)) == 1
+
+
+def test_each_owner_touches_its_own_rows_only():
+    csr, gradient = make_csr(), floats(6, 2)
+    before = floats(N_FEATURES, 2)
+    weights, state = before.copy(), np.ones(N_FEATURES, dtype=np.float32)
+    kernels.scatter(
+        *csr, BATCH, 0.0, 0, gradient, np.mean(gradient**2, axis=1), np.float32(1), 1, 3,
+        weights, state,
+    )  # fmt: skip
+    touched = np.flatnonzero((weights != before).any(axis=1) | (state != 1))
+    assert len(touched)
+    assert set(touched % 3) == {1}
+
+
+@pytest.mark.parametrize("dropout", [0.2, 0.6])
+def test_gather_and_scatter_leave_out_the_same_entries(dropout):
+    # One row whose features are all different: what a step moves is what the sum was over.
+    n = 200
+    csr = (np.array([0, n]), np.arange(n), np.ones(n, dtype=np.float32))
+    row = np.array([0])
+    seen = np.empty((1, n), dtype=np.float32)
+    kernels.gather(*csr, row, 0, 1, dropout, 3, np.eye(n, dtype=np.float32), seen)
+    weights, state = np.zeros((n, 1), dtype=np.float32), np.ones(n, dtype=np.float32)
+    gradient = np.ones((1, 1), dtype=np.float32)
+    kernels.scatter(
+        *csr, row, dropout, 3, gradient, gradient[0], np.float32(1), 0, 1, weights, state
+    )  # fmt: skip
+    np.testing.assert_array_equal(seen[0] != 0, weights[:, 0] != 0)
+    assert abs(np.mean(seen[0] == 0) - dropout) < 0.15
+
+
+def test_mean_squares():
+    gradient, squares = floats(6, 5), np.zeros(6, dtype=np.float32)
+    kernels.mean_squares(gradient, 1, 4, squares)
+    same(squares, np.r_[0, np.mean(gradient[1:4].astype(float) ** 2, axis=1), 0, 0])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_activate_and_its_slope(dropout):
+    x = floats(6, 40) * 3
+    hidden, gradient = x.copy(), floats(6, 40, seed=2)
+    gradient_out = gradient.copy()
+    kernels.activate(hidden, BATCH, 0, 6, dropout, 9)
+    same(hidden, naive.activate(x, BATCH, dropout, 9), rtol=1e-5, atol=1e-6)
+    kernels.activate_backward(hidden, 0, 6, dropout, gradient_out)
+    step = 1e-5
+    up = naive.activate(x.astype(float) + step, BATCH, dropout, 9)
+    down = naive.activate(x.astype(float) - step, BATCH, dropout, 9)
+    same(gradient_out, gradient * (up - down) / (2 * step), rtol=1e-3, atol=1e-5)
+
+
+def test_activate_at_the_extremes():
+    hidden = np.array([[0, -0.0, 50, -50, 1e30, -1e30, np.inf, -np.inf, 1e-6]], dtype=np.float32)
+    kernels.activate(hidden, np.array([0]), 0, 1, 0.0, 0)
+    np.testing.assert_allclose(hidden[0], [0, 0, 1, -1, 1, -1, 1, -1, 1e-6], rtol=0.1, atol=1e-7)
+
+
+def test_activate_writes_its_samples_only():
+    x = floats(6, 4)
+    hidden, gradient = x.copy(), x.copy()
+    kernels.activate(hidden, BATCH, 2, 4, 0.5, 9)
+    kernels.activate_backward(hidden, 2, 4, 0.5, gradient)
+    for array in (hidden, gradient):
+        np.testing.assert_array_equal(array[[0, 1, 4, 5]], x[[0, 1, 4, 5]])
+        assert (array[2:4] != x[2:4]).any()
+
+
+@pytest.mark.parametrize("n_hidden", [0, 5])
+def test_add_scores(n_hidden):
+    hidden, output, bias, logits = floats(6, n_hidden), floats(7, n_hidden), floats(7), floats(6, 7)
+    expected = logits + hidden.astype(float) @ output.T + bias
+    before = logits.copy()
+    kernels.add_scores(hidden, 1, 5, output, bias, logits)
+    same(logits[1:5], expected[1:5])
+    np.testing.assert_array_equal(logits[[0, 5]], before[[0, 5]])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("n_classes", [2, 3, 77])
+def test_softmax_gradient(smoothing, n_classes):
+    logits = floats(6, n_classes) * 5
+    targets = np.arange(6) % n_classes
+    weights = np.array([1, 0.5, 2, 1, 0.1, 3], dtype=np.float32)
+    gradient, losses = logits.copy(), np.zeros(6, dtype=np.float32)
+    kernels.softmax_gradient(gradient, 0, 6, targets, weights, np.float32(smoothing), losses)
+    same(gradient, naive.softmax_gradient(logits, targets, weights, smoothing), 1e-4, 1e-5)
+    # The loss that is told is that against the label itself.
+    same(losses, naive.cross_entropy(logits, targets, weights), 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_softmax_gradient_is_the_slope_of_the_loss(smoothing):
+    logits, targets = floats(4, 5), np.array([0, 4, 2, 2])
+    weights = np.array([1, 2, 0.5, 1], dtype=np.float32)
+    gradient = logits.copy()
+    kernels.softmax_gradient(
+        gradient, 0, 4, targets, weights, np.float32(smoothing), np.zeros(4, dtype=np.float32)
+    )
+    step = 1e-5
+    for c in range(5):
+        up, down = logits.astype(float), logits.astype(float)
+        up[:, c] += step
+        down[:, c] -= step
+        difference = naive.cross_entropy(up, targets, weights, smoothing)
+        difference = difference - naive.cross_entropy(down, targets, weights, smoothing)
+        same(gradient[:, c], difference / (2 * step), 1e-3, 1e-4)
+
+
+def test_softmax_gradient_writes_its_samples_only():
+    logits, losses = floats(6, 3), np.full(6, 9, dtype=np.float32)
+    before = logits.copy()
+    ones = np.ones(6, dtype=np.float32)
+    kernels.softmax_gradient(logits, 2, 4, np.zeros(6, np.int64), ones, np.float32(0), losses)
+    np.testing.assert_array_equal(logits[[0, 1, 4, 5]], before[[0, 1, 4, 5]])
+    assert losses.tolist()[:2] == [9, 9]
+    assert (losses[2:4] != 9).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 5, 33])
+def test_softmax(n_classes):
+    logits = floats(20, n_classes) * 10
+    probabilities = logits.copy()
+    kernels.softmax(probabilities)
+    same(probabilities, naive.softmax(logits), 1e-4, 1e-7)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_softmax_of_large_logits_does_not_overflow():
+    logits = np.array([[1e38, -1e38, 0], [3e4, 3e4, -3e4]], dtype=np.float32)
+    kernels.softmax(logits)
+    np.testing.assert_allclose(logits, [[1, 0, 0], [0.5, 0.5, 0]], atol=1e-6)
+
+
+# Processors make NaN with and without a sign, and the sign puts it at either end as an integer.
+@pytest.mark.parametrize("bits", [0x7FC00000, 0xFFC00000])
+@pytest.mark.parametrize("n_classes", [2, 3, 40])
+def test_nan_stays_visible(bits, n_classes):
+    nan = np.array([bits], dtype=np.uint32).view(np.float32)[0]
+    for column in (0, 1, n_classes - 1):
+        logits = np.zeros((1, n_classes), dtype=np.float32)
+        logits[0, column] = nan
+        probabilities, losses = logits.copy(), np.zeros(1, dtype=np.float32)
+        kernels.softmax(probabilities)
+        assert np.isnan(probabilities).any()
+        kernels.softmax_gradient(
+            logits, 0, 1, np.array([0]), np.ones(1, np.float32), np.float32(0.1), losses
+        )
+        assert np.isnan(losses[0])
+        assert np.isnan(logits).any()
+    weights = np.full((N_FEATURES, 2), nan)
+    out = np.zeros((1, 2), dtype=np.float32)
+    kernels.gather(*make_csr(), np.array([0]), 0, 1, 0.0, 0, weights, out)
+    kernels.activate(out, np.array([0]), 0, 1, 0.0, 0)
+    assert np.isnan(out).all()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_an_infinite_logit_shows_in_the_loss():
+    logits, losses = np.array([[0, np.inf, 1]], dtype=np.float32), np.zeros(1, dtype=np.float32)
+    kernels.softmax_gradient(
+        logits, 0, 1, np.array([0]), np.ones(1, np.float32), np.float32(0), losses
+    )
+    assert not np.isfinite(losses[0])
+
+
+@pytest.mark.parametrize("n_hidden", [0, 1, 5])
+def test_update_output(n_hidden):
+    hidden, gradient = floats(6, n_hidden), floats(6, 7, seed=3)
+    old = [floats(7, n_hidden), np.full(7, 0.1, np.float32), floats(7), np.full(7, 0.1, np.float32)]
+    new = [array.copy() for array in old]
+    kernels.update_output(hidden, gradient, 2, 5, np.float32(0.3), *new)
+    expected = naive.update_output(hidden, gradient, 0.3, *old)
+    for ours, before, right in zip(new, old, expected, strict=True):
+        same(ours[2:5], right[2:5], 1e-4, 1e-5)
+        np.testing.assert_array_equal(ours[[0, 1, 5, 6]], before[[0, 1, 5, 6]])
+
+
+# Few different values, so that ties are frequent.
+@settings(max_examples=50)
+@given(
+    scores=hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 4), st.integers(1, 9)),
+        elements=st.integers(-2, 2).map(float),
+    ),
+    data=st.data(),
+)
+def test_top_k(scores, data):
+    k = data.draw(st.integers(1, scores.shape[1]))
+    labels = np.empty((len(scores), k), dtype=np.int64)
+    best = np.empty((len(scores), k), dtype=np.float32)
+    kernels.top_k(scores, 0, len(scores), labels, best)
+    columns, expected = naive.top_k(scores, k)
+    np.testing.assert_array_equal(labels, columns)
+    np.testing.assert_array_equal(best, expected)
+
+
+def test_top_k_writes_its_rows_only():
+    labels, best = np.full((3, 2), -1), np.full((3, 2), 9, dtype=np.float32)
+    kernels.top_k(floats(3, 4), 1, 2, labels, best)
+    assert (labels[[0, 2]] == -1).all()
+    assert (best[[0, 2]] == 9).all()
+    assert (labels[1] >= 0).all()
