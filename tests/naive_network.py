@@ -43,7 +43,8 @@ def scatter(csr, rows, gradient, rate, weights, state, dropout=0.0, key=0):
     for i, row in enumerate(rows):
         for position, j in enumerate(range(indptr[row], indptr[row + 1])):
             index = indices[j]
-            if index >= len(weights) or is_dropped(key, int(row), position, dropout):
+            is_left_out = is_dropped(key, int(row), position, dropout)
+            if index >= len(weights) or is_left_out or not weights.size:
                 continue
             slope = values[j] / (1 - dropout) * gradient[i].astype(float)
             state[index] += np.mean(slope**2)

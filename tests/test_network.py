@@ -1,0 +1,169 @@
+"""SparseNetwork and its head: shapes, the forward pass, and blocks that fix the bits."""
+
+import naive_network as naive
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from udt.network.heads import SoftmaxHead
+from udt.network.model import SparseNetwork, softmax, top_k
+from udt.threads import Pool, single_threaded_blas
+
+
+def make_rows(n=40, n_features=30, seed=0):
+    matrix = sp.random(n, n_features, 0.2, format="csr", dtype=np.float32, random_state=seed)
+    return matrix.indptr, matrix.indices, matrix.data
+
+
+def make_network(n_features=30, n_classes=5, n_hidden=8, n_embedded=30, is_wide=True):
+    """Weights of any size, since new ones are mostly zero."""
+    network = SparseNetwork.initialise(
+        n_features, n_classes, n_hidden, n_embedded, is_wide, np.random.RandomState(0)
+    )
+    random = np.random.default_rng(1)
+    for array in network.arrays().values():
+        array[:] = random.normal(size=array.shape)
+    return network
+
+
+SHAPES = {
+    "both paths": {},
+    "two classes": {"n_classes": 2},
+    "one hidden unit": {"n_hidden": 1},
+    "linear only": {"n_hidden": 0},
+    "hidden only": {"is_wide": False},
+    "fewer embedded": {"n_embedded": 7},
+    "no features": {"n_features": 0, "n_embedded": 0},
+    "many classes": {"n_classes": 600},
+}
+
+
+def test_a_new_network_takes_all_classes_for_alike():
+    network = SparseNetwork.initialise(30, 5, 8, 20, True, np.random.RandomState(0))
+    assert network.wide.shape == (30, 5)
+    assert network.embedding.shape == (20, 8)
+    assert network.output.shape == (5, 8)
+    assert network.bias.shape == (5,)
+    assert network.n_classes == 5
+    assert all(array.dtype == np.float32 for array in network.arrays().values())
+    assert not network.logits(make_rows(), 0, 40).any()
+    assert 0 < np.abs(network.embedding).max() < 0.5
+    assert abs(network.embedding.mean()) < 0.01
+
+
+def test_a_new_network_follows_its_seed():
+    first, again, other = (
+        SparseNetwork.initialise(30, 5, 8, 20, True, np.random.RandomState(seed))
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first.embedding, again.embedding)
+    assert (first.embedding != other.embedding).any()
+
+
+def test_a_network_without_the_linear_path_has_no_rows_there():
+    network = SparseNetwork.initialise(30, 5, 8, 30, False, np.random.RandomState(0))
+    assert network.wide.shape == (0, 5)
+
+
+def test_a_copy_shares_nothing():
+    network = make_network()
+    copy = network.copy()
+    for name, array in network.arrays().items():
+        np.testing.assert_array_equal(copy.arrays()[name], array)
+        assert not np.shares_memory(copy.arrays()[name], array)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_are_those_of_the_naive_network(shape):
+    network, rows = make_network(**SHAPES[shape]), make_rows()
+    expected = naive.logits(rows, np.arange(40), **network.arrays())
+    logits = network.logits(rows, 0, 40)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(network.logits(rows, 3, 9), expected[3:9], rtol=1e-4, atol=1e-4)
+
+
+def test_read_only_weights_serve_as_well():
+    network, rows = make_network(), make_rows()
+    expected = network.logits(rows, 0, 40)
+    for array in network.arrays().values():
+        array.flags.writeable = False
+    np.testing.assert_array_equal(network.logits(rows, 0, 40), expected)
+
+
+@pytest.mark.parametrize("n_classes", [2, 600])
+def test_the_number_of_threads_changes_no_bit_of_the_logits(n_classes):
+    network, rows = make_network(n_classes=n_classes), make_rows(n=2000)
+    results = []
+    for n_threads in (1, 2, 4):
+        with Pool(n_threads) as pool, single_threaded_blas():
+            results.append(np.concatenate(network.map_logits(rows, np.copy, pool)))
+    assert results[0].shape == (2000, n_classes)
+    np.testing.assert_array_equal(results[1], results[0])
+    np.testing.assert_array_equal(results[2], results[0])
+
+
+def test_very_many_classes_are_mapped_in_small_blocks():
+    network = make_network(n_classes=300_000, n_hidden=0, is_wide=False)
+    with Pool(1) as pool:
+        blocks = network.map_logits(make_rows(n=40), len, pool)
+    assert max(blocks) <= 16
+    assert sum(blocks) == 40
+
+
+def test_accuracy_is_the_weighted_share_of_right_answers():
+    network, rows = make_network(), make_rows()
+    best = network.logits(rows, 0, 40).argmax(axis=1)
+    weights = np.arange(1, 41, dtype=np.float32)
+    wrong = best.copy()
+    wrong[-10:] = (wrong[-10:] + 1) % 5
+    with Pool(1) as pool:
+        assert network.accuracy(rows, best, weights, pool) == 1
+        share = network.accuracy(rows, wrong, weights, pool)
+    assert share == pytest.approx(weights[:-10].sum() / weights.sum())
+
+
+def test_probabilities_and_the_most_probable():
+    logits = make_network().logits(make_rows(), 0, 40)
+    columns, best = naive.top_k(naive.softmax(logits), 3)
+    numbers, probabilities = top_k(logits.copy(), 3)
+    np.testing.assert_array_equal(numbers, columns)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, best, rtol=1e-4)
+    np.testing.assert_allclose(softmax(logits.copy()).sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_hidden", [0, 6])
+@pytest.mark.parametrize("n_classes", [3, 600])
+def test_softmax_head(n_classes, n_hidden):
+    random = np.random.default_rng(0)
+    output = random.normal(size=(n_classes, n_hidden)).astype(np.float32)
+    bias = random.normal(size=n_classes).astype(np.float32)
+    hidden = random.normal(size=(10, n_hidden)).astype(np.float32)
+    wide = random.normal(size=(10, n_classes)).astype(np.float32)
+    targets = random.integers(0, n_classes, 10)
+    weights = random.random(10).astype(np.float32)
+    head = SoftmaxHead(output.copy(), bias.copy(), 0.1, initial_state=0.1)
+
+    gradient, losses = wide.copy(), np.empty(10, dtype=np.float32)
+    hidden_gradient = np.empty_like(hidden)
+    for first, last in [(0, 4), (4, 10)]:
+        head.gradients(hidden, gradient, targets, weights, first, last, losses, hidden_gradient)
+    logits = wide + hidden.astype(float) @ output.T + bias
+    expected = naive.softmax_gradient(logits, targets, weights, 0.1)
+    np.testing.assert_allclose(gradient, expected, atol=1e-5)
+    np.testing.assert_allclose(hidden_gradient, expected @ output, atol=1e-4)
+    np.testing.assert_allclose(
+        losses, naive.cross_entropy(logits, targets, weights), rtol=1e-4, atol=1e-5
+    )
+
+    # Blocks cover each class once.
+    assert sorted(c for block in head.blocks for c in range(*block)) == list(range(n_classes))
+    for block in head.blocks:
+        head.update(hidden, gradient, np.float32(0.5), *block)
+    start = np.full(n_classes, 0.1)
+    new_output, _, new_bias, _ = naive.update_output(
+        hidden, gradient, 0.5, output, start, bias, start
+    )
+    np.testing.assert_allclose(head.output, new_output, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(head.bias, new_bias, rtol=1e-3, atol=1e-4)

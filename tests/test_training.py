@@ -1,0 +1,314 @@
+"""The training loop: steps, passes, early stopping, divergence, progress."""
+
+import io
+import logging
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from itertools import pairwise
+
+import naive_network as naive
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+
+from udt.network.model import SparseNetwork
+from udt.threads import Pool, single_threaded_blas
+from udt.training import loop
+from udt.training.fitting import fit_network
+from udt.training.progress import History, Progress
+from udt.training.settings import Settings
+
+N_FEATURES = 30
+SETTINGS = Settings(
+    max_iter=3,
+    batch_size=16,
+    learning_rate_init=0.2,
+    wide_rate=0.1,
+    head_rate=0.05,
+    dropout=0.1,
+    wide_dropout=0.2,
+    hidden_dropout=0.3,
+    label_smoothing=0.1,
+    initial_state=0.1,
+)
+
+
+def make_data(n=100, n_classes=3, seed=0):
+    matrix = sp.random(n, N_FEATURES, 0.2, format="csr", dtype=np.float32, random_state=seed)
+    targets = (np.asarray(matrix[:, :n_classes].sum(axis=1)) * 10).astype(np.int64).ravel()
+    weights = np.random.default_rng(seed).uniform(0.5, 1.5, n).astype(np.float32)
+    return (matrix.indptr, matrix.indices, matrix.data), targets % n_classes, weights
+
+
+def make_network(n_classes=3, n_hidden=4, n_embedded=N_FEATURES, is_wide=True):
+    network = SparseNetwork.initialise(
+        N_FEATURES, n_classes, n_hidden, n_embedded, is_wide, np.random.RandomState(0)
+    )
+    network.output[:] = np.random.RandomState(1).normal(size=network.output.shape)
+    return network
+
+
+def make_trainer(pool, settings=SETTINGS, data=None, **shape):
+    network = make_network(**shape)
+    return loop.Trainer(network, *(data or make_data()), settings, 7, pool)
+
+
+def fit(settings=SETTINGS, validation=None, patience=None, n_threads=1, data=None, **shape):
+    rows, targets, weights = data or make_data()
+    shape = {"n_classes": 3, "n_hidden": 4, "n_embedded": N_FEATURES, "is_wide": True} | shape
+    with Pool(n_threads) as pool, single_threaded_blas():
+        return fit_network(
+            rows,
+            targets,
+            weights,
+            validation,
+            n_features=N_FEATURES,
+            n_classes=shape["n_classes"],
+            shape=(shape["n_hidden"], shape["n_embedded"], shape["is_wide"]),
+            settings=settings,
+            patience=patience,
+            random=np.random.RandomState(0),
+            verbose=0,
+            pool=pool,
+        )
+
+
+def bits(network):
+    return b"".join(array.tobytes() for array in network.arrays().values())
+
+
+def naive_step(network, csr, targets, weights, batch, settings, decay, key, states):
+    """One step in double precision; updates ``states`` and gives the loss and new weights."""
+    old = {name: array.astype(float) for name, array in network.arrays().items()}
+    summed = naive.gather(csr, batch, old["embedding"], settings.dropout, key)
+    hidden = naive.activate(summed, batch, settings.hidden_dropout, key)
+    logits = naive.gather(csr, batch, old["wide"], settings.wide_dropout, key)
+    logits = logits + hidden @ old["output"].T + old["bias"]
+    loss = naive.cross_entropy(logits, targets[batch], weights[batch]).sum()
+    gradient = naive.softmax_gradient(
+        logits, targets[batch], weights[batch], settings.label_smoothing
+    )
+    n_hidden = hidden.shape[1]
+    mask = naive.hidden_mask(batch, n_hidden, settings.hidden_dropout, key)
+    slope = (1 - np.tanh(summed) ** 2) * mask / (1 - settings.hidden_dropout)
+    hidden_gradient = gradient @ old["output"] * slope
+    new = {}
+    new["embedding"], states["embedding"] = naive.scatter(
+        csr, batch, hidden_gradient, settings.learning_rate_init * decay, old["embedding"],
+        states["embedding"], settings.dropout, key,
+    )  # fmt: skip
+    new["wide"], states["wide"] = naive.scatter(
+        csr, batch, gradient, settings.wide_rate * decay, old["wide"], states["wide"],
+        settings.wide_dropout, key,
+    )  # fmt: skip
+    new["output"], states["output"], new["bias"], states["bias"] = naive.update_output(
+        hidden, gradient, settings.head_rate * decay, old["output"], states["output"],
+        old["bias"], states["bias"],
+    )  # fmt: skip
+    return loss, new
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"n_hidden": 0}, {"is_wide": False}, {"n_embedded": 9}, {"n_classes": 300}],
+    ids=str,
+)
+def test_steps_are_those_of_the_naive_network(shape):
+    data = make_data(n_classes=shape.get("n_classes", 3))
+    with Pool(1) as pool:
+        trainer = make_trainer(pool, data=data, **shape)
+        network = trainer.network
+        states = {
+            name: np.full(len(array), SETTINGS.initial_state)
+            for name, array in network.arrays().items()
+        }
+        random = np.random.default_rng(3)
+        for decay, key in [(1.0, 7), (0.8, 7), (0.5, 8)]:
+            batch = random.permutation(100)[:16]
+            loss, expected = naive_step(network, *data, batch, SETTINGS, decay, key, states)
+            assert trainer.train_batch(batch, decay, key) == pytest.approx(loss, rel=1e-4)
+            for name, array in network.arrays().items():
+                np.testing.assert_allclose(array, expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_pass_takes_each_row_once_and_the_rate_falls_to_zero(monkeypatch):
+    seen, decays, ticks = [], [], []
+
+    def train_batch(self, batch, decay, key):
+        seen.append(batch)
+        decays.append(decay)
+        return float(len(batch))
+
+    monkeypatch.setattr(loop.Trainer, "train_batch", train_batch)
+    with Pool(1) as pool:
+        losses = list(make_trainer(pool).passes(ticks.append))
+    assert losses == [1.0] * 3
+    per_pass = len(seen) // 3
+    passes = [np.concatenate(seen[i * per_pass : (i + 1) * per_pass]) for i in range(3)]
+    for order in passes:
+        assert sorted(order) == list(range(100))
+    assert (passes[0] != passes[1]).any()
+    assert sum(ticks) == 300
+    assert [len(batch) for batch in seen[:per_pass]] == [16] * 6 + [4]
+    assert decays[0] == 1
+    assert all(after < before for before, after in pairwise(decays))
+    assert 0 < decays[-1] < 0.1
+
+
+def test_training_learns():
+    settings = replace(SETTINGS, max_iter=30, hidden_dropout=0.0)
+    data = make_data()
+    network, history = fit(settings, data=data)
+    assert len(history.losses) == 30
+    assert history.losses[-1] < history.losses[0] - 0.2
+    with Pool(1) as pool:
+        assert network.accuracy(*data, pool) > 0.8
+
+
+@pytest.mark.parametrize("shape", [{}, {"n_hidden": 0}, {"is_wide": False}, {"n_classes": 700}])
+@pytest.mark.parametrize("worth", [0, None], ids=["in threads", "as it comes"])
+def test_the_number_of_threads_changes_no_bit(monkeypatch, shape, worth):
+    if worth is not None:
+        monkeypatch.setattr(loop, "_WORTH_THREADS", worth)
+    data = make_data(n=300, n_classes=shape.get("n_classes", 3))
+    settings = replace(SETTINGS, batch_size=128)
+    results = {
+        bits(fit(settings, data=data, n_threads=n_threads, **shape)[0]) for n_threads in (1, 2, 3)
+    }
+    assert len(results) == 1
+
+
+def test_a_seed_fixes_the_bits_and_another_changes_them():
+    rows, targets, weights = make_data()
+    with Pool(1) as pool:
+        results = []
+        for key in (7, 7, 8):
+            network = make_network()
+            trainer = loop.Trainer(network, rows, targets, weights, SETTINGS, key, pool)
+            list(trainer.passes(lambda n: None))
+            results.append(bits(network))
+    assert results[0] == results[1] != results[2]
+
+
+def test_early_stopping_keeps_the_best_pass(monkeypatch):
+    scores = iter([0.1, 0.5, 0.4, 0.5, 0.3, 0.9])
+    kept = []
+
+    def accuracy(self, rows, targets, weights, pool):
+        kept.append(bits(self))
+        return next(scores)
+
+    monkeypatch.setattr(SparseNetwork, "accuracy", accuracy)
+    network, history = fit(replace(SETTINGS, max_iter=6), make_data(), patience=3)
+    assert history.scores == [0.1, 0.5, 0.4, 0.5, 0.3]  # an equal score is no better one
+    assert len(history.losses) == 5
+    assert bits(network) == kept[1]
+
+
+def test_scores_without_patience_stop_nothing(monkeypatch):
+    scores = iter([0.3, 0.2, 0.1])
+    kept = []
+
+    def accuracy(self, rows, targets, weights, pool):
+        kept.append(bits(self))
+        return next(scores)
+
+    monkeypatch.setattr(SparseNetwork, "accuracy", accuracy)
+    network, history = fit(validation=make_data())
+    assert history.scores == [0.3, 0.2, 0.1]
+    assert bits(network) == kept[-1]
+
+
+def test_validation_changes_nothing_in_training():
+    plain, history = fit()
+    watched, other = fit(validation=make_data(seed=5))
+    assert bits(plain) == bits(watched)
+    assert history.losses == other.losses
+
+
+def test_diverging_training_starts_again_at_a_lower_rate(monkeypatch):
+    rates = []
+
+    def train_batch(self, batch, decay, key):
+        rates.append(self.settings.learning_rate_init)
+        self.network.bias[0] = 99
+        return np.nan if self.settings.learning_rate_init > 0.01 else 1.0
+
+    monkeypatch.setattr(loop.Trainer, "train_batch", train_batch)
+    with pytest.warns(ConvergenceWarning) as warned:
+        network, history = fit()
+    assert [str(warning.message).split("=")[1].split(";")[0] for warning in warned] == [
+        "0.2",
+        "0.02",
+    ]
+    assert sorted(set(rates)) == pytest.approx([0.002, 0.02, 0.2])
+    assert len(history.losses) == SETTINGS.max_iter
+    assert network.bias[0] == 99
+
+
+def test_each_try_starts_from_the_same_new_network(monkeypatch):
+    starts = []
+
+    def train_batch(self, batch, decay, key):
+        starts.append((self.key, bits(self.network)))
+        self.network.bias += 1
+        return np.inf
+
+    monkeypatch.setattr(loop.Trainer, "train_batch", train_batch)
+    with pytest.warns(ConvergenceWarning), pytest.raises(ValueError, match="Training diverges"):
+        fit(replace(SETTINGS, batch_size=100))
+    assert len(starts) == 4
+    assert len(set(starts)) == 1
+
+
+def test_training_that_diverges_at_every_rate_names_the_last(monkeypatch):
+    monkeypatch.setattr(loop.Trainer, "train_batch", lambda *arguments: np.nan)
+    message = r"diverges even at learning_rate_init=0.0002. Are there extreme values in X or"
+    with pytest.warns(ConvergenceWarning), pytest.raises(ValueError, match=message):
+        fit()
+
+
+def test_weights_that_burst_in_the_last_step_count_as_diverged(monkeypatch):
+    def train_batch(self, batch, decay, key):
+        self.network.wide[0, 0] = np.nan
+        return 1.0
+
+    monkeypatch.setattr(loop.Trainer, "train_batch", train_batch)
+    with pytest.warns(ConvergenceWarning), pytest.raises(ValueError, match="Training diverges"):
+        fit()
+
+
+def test_a_slower_setting_is_a_tenth_of_all_rates():
+    slower = SETTINGS.slower()
+    assert slower.learning_rate_init == pytest.approx(0.02)
+    assert slower.wide_rate == pytest.approx(0.01)
+    assert slower.head_rate == pytest.approx(0.005)
+    restored = replace(slower, learning_rate_init=0.2, wide_rate=0.1, head_rate=0.05)
+    assert restored == SETTINGS
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_progress_goes_to_stderr_and_the_log(verbose, caplog):
+    caplog.set_level(logging.INFO, logger="udt")
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), Progress(verbose, 20) as progress:
+        progress.tick(10)
+        progress.report(History(losses=[0.5]))
+        progress.tick(10)
+        progress.report(History(losses=[0.5, 0.25], scores=[0.75, 0.875]))
+    assert out.getvalue() == ""
+    assert ("Training" in err.getvalue()) == (verbose > 0)
+    assert ("loss=0.2500" in err.getvalue()) == (verbose > 0)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == (
+        ["pass 1: loss 0.5000", "pass 2: loss 0.2500, accuracy 0.8750"] if verbose == 2 else []
+    )
+
+
+def test_the_bar_is_closed_after_an_error():
+    err = io.StringIO()
+    with redirect_stderr(err), pytest.raises(KeyboardInterrupt), Progress(1, 20) as progress:
+        progress.tick(10)
+        raise KeyboardInterrupt
+    assert progress._bar.disable  # as tqdm leaves a bar that it has closed
