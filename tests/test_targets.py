@@ -126,7 +126,7 @@ def test_missing_labels_name_their_row(y):
 
 
 def test_no_labels_at_all():
-    with pytest.raises(ValueError, match="y_val is None"):
+    with pytest.raises(ValueError, match="requires y to be passed, but the target y_val is None"):
         check_labels(None, 3, "y_val")
 
 
@@ -149,13 +149,13 @@ def test_more_than_one_label_a_row():
 
 @pytest.mark.parametrize("y", [[1, "a"], ["a", True], np.array(["a", 1], dtype=object)])
 def test_text_and_numbers_together_are_no_labels(y):
-    with pytest.raises(TypeError, match=r"y is of dtype object and holds (int|bool): give labels"):
+    with pytest.raises(TypeError, match=r"y is of dtype object and holds (int|bool). Give labels"):
         check_labels(y, 2)
 
 
 def test_numbers_in_an_object_array_are_no_labels():
     # scikit-learn's own classifiers and metrics refuse them too.
-    with pytest.raises(TypeError, match="y is of dtype object and holds int: give labels of one"):
+    with pytest.raises(TypeError, match="y is of dtype object and holds int. Give labels of one"):
         check_labels(pd.Series([1, 2], dtype=object), 2)
 
 

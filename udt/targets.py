@@ -18,7 +18,10 @@ Array = NDArray[Any]
 def check_labels(y: Any, n_rows: int, name: str = "y") -> Array:
     """Give labels as a 1-D array of length ``n_rows`` without missing values, or raise."""
     if y is None:
-        raise ValueError(f"{name} is None: UDTClassifier needs a label for each row.")
+        raise ValueError(
+            f"UDTClassifier requires y to be passed, but the target {name} is None: give a label "
+            "for each row."
+        )
     labels = _as_array(y)
     if labels.ndim == 2 and labels.shape[1] != 1:
         raise ValueError(
@@ -40,8 +43,8 @@ def check_labels(y: Any, n_rows: int, name: str = "y") -> Array:
         kinds = sorted({type(label).__name__ for label in labels if not isinstance(label, str)})
         if kinds:
             raise TypeError(
-                f"{name} is of dtype object and holds {', '.join(kinds)}: give labels of one type, "
-                "str (as by [str(label) for label in y]) or that of a dtype such as int64 or bool."
+                f"Unknown label type: {name} is of dtype object and holds {', '.join(kinds)}. Give "
+                "labels of one type, str or that of a dtype such as int64 or bool."
             )
     if labels.dtype.kind == "f" and np.isinf(labels).any():
         raise ValueError(f"{name} holds infinity, which is no class: give str or int labels.")
