@@ -178,30 +178,17 @@ def activate_backward(
 
 
 @kernel
-def add_scores(hidden: Array, first: int, last: int, output: Array, bias: Array, logits: Array) -> None:
-    """Add ``hidden @ output.T + bias`` to the logits of samples ``first:last``."""
-    block = logits[first:last]
-    if hidden.shape[1] > 0:
-        scores = np.dot(hidden[first:last], output.T)
-        for i in range(last - first):
-            for c in range(bias.shape[0]):
-                block[i, c] += scores[i, c] + bias[c]
-    else:
-        for i in range(last - first):
-            for c in range(bias.shape[0]):
-                block[i, c] += bias[c]
-
-
-@kernel
 def softmax_gradient(
-    logits: Array, first: int, last: int, targets: Array, weights: Array, smoothing: float,
-    losses: Array,
+    logits: Array, first: int, last: int, bias: Array, targets: Array, weights: Array,
+    smoothing: float, losses: Array,
 ) -> None:  # fmt: skip
-    """Turn logits into the gradient of the label-smoothed cross-entropy, and give each loss."""
+    """Turn logits less their bias into the gradient of the label-smoothed cross-entropy, and give each loss."""
     n_classes = logits.shape[1]
     floor = np.float32(smoothing / n_classes)
     for i in range(first, last):
         row = logits[i]
+        for c in range(n_classes):
+            row[c] += bias[c]
         peak = largest(row)
         target = row[targets[i]]
         total = np.float32(0)
@@ -218,6 +205,112 @@ def softmax_gradient(
 
 
 @kernel
+def step_rows(slopes: Array, rate: float, weights: Array, state: Array) -> None:
+    """Take a row-wise AdaGrad step on each row of ``weights`` with a batch's summed gradient."""
+    for c in range(slopes.shape[0]):
+        total = np.float32(0)
+        for d in range(slopes.shape[1]):
+            total += slopes[c, d] * slopes[c, d]
+        state[c] += total / np.float32(slopes.shape[1])
+        step = rate / np.sqrt(state[c])
+        for d in range(slopes.shape[1]):
+            weights[c, d] -= step * slopes[c, d]
+
+
+@kernel
+def resampled_gradient(
+    logits: Array, first: int, last: int, bias: Array, targets: Array, weights: Array,
+    starts: Array, output: Array, losses: Array, classes: Array, slopes: Array, sizes: Array,
+    hidden_gradient: Array,
+) -> None:  # fmt: skip
+    """Give each loss, and the cross-entropy's gradient over a systematic sample of the classes.
+
+    ``starts`` holds a uniform random number a sample; ``classes[i, :sizes[i]]`` receives the active
+    classes, the target first, and ``slopes`` their gradients. ``logits`` is used up.
+    """
+    n_classes = logits.shape[1]
+    n_points = classes.shape[1] - 1
+    run = 32
+    for i in range(first, last):
+        row = logits[i]
+        for c in range(n_classes):
+            row[c] += bias[c]
+        peak = largest(row)
+        target = row[targets[i]]
+        total = np.float32(0)
+        for c in range(n_classes):
+            e = exp(row[c] - peak)
+            row[c] = e
+            total += e
+        losses[i] = weights[i] * (np.log(total) + peak - target)
+        spacing = total / np.float32(n_points)
+        share = weights[i] / np.float32(n_points)
+        point = starts[i] * spacing
+        classes[i, 0] = targets[i]
+        slopes[i, 0] = -weights[i]
+        n = 1
+        passed = np.float32(0)
+        for begin in range(0, n_classes, run):
+            part = row[begin : min(begin + run, n_classes)]
+            mass = np.float32(0)
+            for c in range(part.shape[0]):
+                mass += part[c]
+            if passed + mass > point:
+                reached = passed
+                for c in range(part.shape[0]):
+                    reached += part[c]
+                    drawn = np.float32(0)
+                    while reached > point and drawn < n_points:
+                        drawn += np.float32(1)
+                        point += spacing
+                    if drawn > 0:
+                        if begin + c == targets[i]:
+                            slopes[i, 0] += drawn * share
+                        elif n <= n_points:
+                            classes[i, n] = begin + c
+                            slopes[i, n] = drawn * share
+                            n += 1
+            passed += mass
+        sizes[i] = n
+        slope = hidden_gradient[i]
+        for d in range(slope.shape[0]):
+            slope[d] = 0
+        for j in range(n):
+            weight = output[classes[i, j]]
+            g = slopes[i, j]
+            for d in range(slope.shape[0]):
+                slope[d] += g * weight[d]
+
+
+@kernel
+def step_active(
+    hidden: Array, classes: Array, slopes: Array, sizes: Array, first: int, last: int, rate: float,
+    output: Array, output_state: Array, bias: Array, bias_state: Array,
+) -> None:  # fmt: skip
+    """Take a row-wise AdaGrad step on those of classes ``first:last`` that are active."""
+    sums = np.zeros((last - first, hidden.shape[1]), dtype=np.float32)
+    bias_sums = np.zeros((last - first, 1), dtype=np.float32)
+    is_active = np.zeros(last - first, dtype=np.uint8)
+    for i in range(hidden.shape[0]):
+        for j in range(sizes[i]):
+            c = classes[i, j] - first
+            if c < 0 or c >= last - first:
+                continue
+            g = slopes[i, j]
+            total = sums[c]
+            for d in range(total.shape[0]):
+                total[d] += g * hidden[i, d]
+            bias_sums[c, 0] += g
+            is_active[c] = 1
+    for c in range(last - first):
+        if is_active[c]:
+            row = first + c
+            step_rows(sums[c : c + 1], rate, output[row : row + 1], output_state[row : row + 1])
+            bias_state[row] += bias_sums[c, 0] * bias_sums[c, 0]
+            bias[row] -= rate / np.sqrt(bias_state[row]) * bias_sums[c, 0]
+
+
+@kernel
 def softmax(logits: Array) -> None:
     """Turn rows of logits into probabilities in place."""
     for i in range(logits.shape[0]):
@@ -231,29 +324,6 @@ def softmax(logits: Array) -> None:
         scale = np.float32(1) / total
         for c in range(row.shape[0]):
             row[c] *= scale
-
-
-@kernel
-def update_output(
-    hidden: Array, gradient: Array, first: int, last: int, rate: float,
-    output: Array, output_state: Array, bias: Array, bias_state: Array,
-) -> None:  # fmt: skip
-    """Take a row-wise AdaGrad step on classes ``first:last`` with a batch's summed gradient."""
-    slopes = np.dot(np.ascontiguousarray(gradient[:, first:last].T), hidden)
-    for c in range(first, last):
-        total = np.float32(0)
-        for d in range(slopes.shape[1]):
-            total += slopes[c - first, d] * slopes[c - first, d]
-        if slopes.shape[1] > 0:
-            output_state[c] += total / np.float32(slopes.shape[1])
-            step = rate / np.sqrt(output_state[c])
-            for d in range(slopes.shape[1]):
-                output[c, d] -= step * slopes[c - first, d]
-        slope = np.float32(0)
-        for i in range(gradient.shape[0]):
-            slope += gradient[i, c]
-        bias_state[c] += slope * slope
-        bias[c] -= rate / np.sqrt(bias_state[c]) * slope
 
 
 @kernel

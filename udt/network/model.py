@@ -87,7 +87,8 @@ class SparseNetwork:
         kernels.gather(*rows, numbers, 0, n, 0.0, 0, self.embedding, hidden)
         kernels.activate(hidden, numbers, 0, n, 0.0, 0)
         kernels.gather(*rows, numbers, 0, n, 0.0, 0, self.wide, out)
-        kernels.add_scores(hidden, 0, n, self.output, self.bias, out)
+        out += hidden @ self.output.T
+        out += self.bias
         return out
 
     def map_logits(

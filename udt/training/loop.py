@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.network import kernels
-from udt.network.heads import SoftmaxHead
+from udt.network.heads import ResampledSoftmaxHead, SoftmaxHead
 from udt.network.model import CSR, SparseNetwork
 from udt.threads import Pool, blocks
 from udt.training.progress import History, Progress
@@ -18,6 +18,8 @@ from udt.training.settings import Settings
 Array = NDArray[Any]
 # Multiply-adds in a batch below which handing work to threads costs more than it saves.
 _WORTH_THREADS = 1 << 19
+# Classes from which a sparse estimate of the gradient is cheaper than the gradient.
+_WORTH_RESAMPLING = 512
 
 
 class Diverged(ArithmeticError):
@@ -61,7 +63,7 @@ class Trainer:
         self.key = key
         self.pool = pool
         start = settings.initial_state
-        self.head = SoftmaxHead(network.output, network.bias, settings.label_smoothing, start)
+        self.head = self._make_head(start)
         self.embedding_state = np.full(len(network.embedding), start, dtype=np.float32)
         self.wide_state = np.full(len(network.wide), start, dtype=np.float32)
         size = settings.batch_size
@@ -73,6 +75,19 @@ class Trainer:
         self.squares = np.empty(size, dtype=np.float32)
         self.losses = np.empty(size, dtype=np.float32)
         self.block_size = min(max(32, size // 16), 128)
+
+    def _make_head(self, start: float) -> SoftmaxHead:
+        network, settings = self.network, self.settings
+        if (
+            network.n_classes < _WORTH_RESAMPLING
+            or len(network.wide)
+            or settings.label_smoothing
+            or not network.output.shape[1]
+        ):
+            return SoftmaxHead(network.output, network.bias, settings.label_smoothing, start)
+        return ResampledSoftmaxHead(
+            network.output, network.bias, start, settings.batch_size, self.key
+        )
 
     def passes(self, tick: Callable[[int], Any]) -> Iterator[float]:
         """Train, giving the mean loss after each pass; call ``tick`` with the rows just done."""
@@ -116,7 +131,8 @@ class Trainer:
                 hidden, *block, settings.hidden_dropout, self.hidden_gradient
             )
             kernels.mean_squares(self.hidden_gradient, *block, self.hidden_squares)
-            kernels.mean_squares(logits, *block, self.squares)
+            if has_wide:
+                kernels.mean_squares(logits, *block, self.squares)
 
         def update_embedding(owner: int) -> None:
             kernels.scatter(
@@ -140,6 +156,7 @@ class Trainer:
         work = entries * width + n * network.output.size
         n_owners = self.pool.n_threads if work > _WORTH_THREADS else 1
         run = self.pool.map if n_owners > 1 else _run_inline
+        self.head.prepare(n)
         run(forward, blocks(n, self.block_size))
         updates: list[tuple[Callable[[Any], None], Any]] = []
         if has_hidden:
