@@ -155,7 +155,7 @@ def test_text_and_numbers_together_are_no_labels(y):
 
 def test_numbers_in_an_object_array_are_no_labels():
     # scikit-learn's own classifiers and metrics refuse them too.
-    with pytest.raises(TypeError, match="y is of dtype object and holds int. Give labels of one"):
+    with pytest.raises(TypeError, match="y is of dtype object and holds int"):
         check_labels(pd.Series([1, 2], dtype=object), 2)
 
 
