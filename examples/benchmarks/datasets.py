@@ -64,7 +64,8 @@ def load(data: Path, name: str, part: str) -> tuple[list[str], np.ndarray]:
         data / source.folder / f"{part}.parquet", columns=[*source.text, source.label]
     )
     columns = [table[column].cast(pa.large_string()) for column in source.text]
-    texts = pc.binary_join_element_wise(*columns, " ") if len(columns) > 1 else columns[0]
+    space = pa.scalar(" ", pa.large_string())
+    texts = pc.binary_join_element_wise(*columns, space) if len(columns) > 1 else columns[0]
     return texts.to_pylist(), np.asarray(table[source.label].to_pylist())
 
 

@@ -109,7 +109,7 @@ def number(value: float) -> str:
 def accuracy_table(figures: Figures, out: Path, sets: list[str], models: list[str]) -> str:
     """Accuracy in per cent, and ours minus each set's best peer with its 95 % interval."""
     score = {(s, m): 100 * middle(figures, s, m, "accuracy") for s in sets for m in models}
-    peers = [model for model in models if model != OURS]
+    peers = [model for model in models if not model.startswith(OURS)]
     compare = OURS in models and bool(peers)
     header = ["set", *(MODELS[model].title for model in models)]
     header += ["udt - best peer", "95 % interval", "verdict"] if compare else []
