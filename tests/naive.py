@@ -1,17 +1,31 @@
 """The slow obvious twins of the kernels: plain Python, to be read rather than run."""
 
+import math
+import re
 from collections import Counter
+from collections.abc import Sequence
 
 from sklearn.utils import murmurhash3_32
 
+_WORD = re.compile(r"[a-zA-Z0-9_\x80-\U0010ffff]+|[!?$%&@#*+/:;()<>=]")
 
-def word_ngrams(text: str, n_min: int, n_max: int) -> list[str]:
-    """List the runs of words of a text whose words are separated by single spaces.
 
-    >>> word_ngrams("my card expired", 1, 2)
+def split_words(text: str) -> list[str]:
+    """List the words of a normalised text, and the punctuation marks that count as words.
+
+    >>> split_words("Don't pay 5%... ok?")
+    ['don', 't', 'pay', '5', '%', 'ok', '?']
+    """
+    lower = {ord(c): c.lower() for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+    return [word.translate(lower) for word in _WORD.findall(text)]
+
+
+def word_ngrams(words: Sequence[str], n_min: int, n_max: int) -> list[str]:
+    """List the runs of words.
+
+    >>> word_ngrams(["my", "card", "expired"], 1, 2)
     ['my', 'card', 'expired', 'my card', 'card expired']
     """
-    words = text.split(" ") if text else []
     return [
         " ".join(words[i : i + n])
         for n in range(n_min, n_max + 1)
@@ -19,21 +33,23 @@ def word_ngrams(text: str, n_min: int, n_max: int) -> list[str]:
     ]
 
 
-def char_ngrams(text: str, n_min: int, n_max: int) -> list[str]:
+def char_ngrams(words: Sequence[str], n_min: int, n_max: int) -> list[str]:
     """List the runs of characters within words, as scikit-learn's "char_wb" analyzer does.
 
-    >>> char_ngrams("card", 3, 5)
+    >>> char_ngrams(["card"], 3, 5)
     [' ca', 'car', 'ard', 'rd ', ' car', 'card', 'ard ', ' card', 'card ']
 
-    A word that is shorter than an n-gram counts once, whole:
+    A word that is shorter than an n-gram counts once, whole; punctuation marks do not count:
 
-    >>> char_ngrams("a my", 3, 5)
+    >>> char_ngrams(["a", "my", "?"], 3, 5)
     [' a ', ' my', 'my ', ' my ']
-    >>> char_ngrams("a", 5, 6)
+    >>> char_ngrams(["a"], 5, 6)
     [' a ']
     """
     ngrams = []
-    for word in text.split(" ") if text else []:
+    for word in words:
+        if word in "!?$%&@#*+/:;()<>=":
+            continue
         padded = f" {word} "
         for n in range(n_min, n_max + 1):
             ngrams += [padded[i : i + n] for i in range(max(1, len(padded) - n + 1))]
@@ -42,23 +58,58 @@ def char_ngrams(text: str, n_min: int, n_max: int) -> list[str]:
     return ngrams
 
 
-def naive_hash_features(
+def hash_ngrams(ngrams: Sequence[str], seed: int) -> list[int]:
+    """Hash each n-gram's UTF-8."""
+    return [murmurhash3_32(ngram.encode(), seed, positive=True) for ngram in ngrams]
+
+
+def buckets(
     text: str,
     *,
+    words: tuple[int, int] | None,
+    chars: tuple[int, int] | None,
     seed: int,
-    words: tuple[int, int] | None = (1, 2),
-    chars: tuple[int, int] | None = (3, 5),
-) -> dict[int, int]:
-    """Count the hashes of the n-grams of a normalised text; characters have the seed's complement.
+    n_buckets: int,
+) -> tuple[list[int], list[int]]:
+    """List the buckets of a normalised text: of word n-grams, and of character n-grams.
 
-    >>> sorted(naive_hash_features("a a", seed=0, chars=None).values())
-    [1, 2]
+    The latter have the seed's complement.
+
+    >>> buckets("a a", words=(1, 1), chars=None, seed=0, n_buckets=256)
+    ([178, 178], [])
     """
-    counts: Counter[int] = Counter()
-    for ngrams, limits, ngram_seed in [
-        (word_ngrams, words, seed),
-        (char_ngrams, chars, seed ^ 0xFFFFFFFF),
-    ]:
-        for ngram in ngrams(text, *limits) if limits else []:
-            counts[murmurhash3_32(ngram.encode(), ngram_seed, positive=True)] += 1
-    return dict(counts)
+    found = split_words(text)
+    of_words = hash_ngrams(word_ngrams(found, *words), seed) if words else []
+    of_chars = hash_ngrams(char_ngrams(found, *chars), seed ^ 0xFFFFFFFF) if chars else []
+    return [h % n_buckets for h in of_words], [h % n_buckets for h in of_chars]
+
+
+def document_frequencies(rows: Sequence[Sequence[int]]) -> Counter[int]:
+    """Count in how many rows each bucket occurs.
+
+    >>> document_frequencies([[1, 1, 2], [2]])
+    Counter({2: 2, 1: 1})
+    """
+    return Counter(bucket for row in rows for bucket in set(row))
+
+
+def weigh(
+    buckets: Sequence[int],
+    *,
+    ids: dict[int, int],
+    idf: Sequence[float],
+    sublinear: bool,
+    norm: float,
+) -> list[tuple[int, float]]:
+    """Weigh the known buckets of a part of a row, scaled to a length, in order of appearance.
+
+    >>> weigh([7, 7, 8, 9], ids={7: 0, 8: 1}, idf=[1.0, 1.0], sublinear=False, norm=5**0.5)
+    [(0, 2.0), (1, 1.0)]
+    """
+    entries = []
+    for bucket, count in Counter(buckets).items():
+        if bucket in ids:
+            tf = 1 + math.log(count) if sublinear else count
+            entries.append((ids[bucket], tf * idf[ids[bucket]]))
+    length = math.sqrt(sum(value * value for _, value in entries))
+    return [(column, value * norm / length) for column, value in entries]
