@@ -1,4 +1,8 @@
-"""udt and its peers behind one small interface. Settings are the tools' usual ones, none tuned."""
+"""udt and its peers behind one small interface.
+
+udt runs with its defaults, the peers with usual settings. fastText's rate and the NB-weighted SVM's
+tokens, minimum count and C were settled with test accuracies in view, in these peers' favour.
+"""
 
 from __future__ import annotations
 
@@ -102,6 +106,14 @@ def plain_words(text: str) -> str:
     return text
 
 
+def encode(labels: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Return the classes and each label's place among them; np.unique would sort every row."""
+    rows = labels.tolist()
+    classes = sorted(set(rows))
+    place = {label: i for i, label in enumerate(classes)}
+    return np.asarray(classes), [place[label] for label in rows]
+
+
 class FastText:
     """FastText's supervised mode."""
 
@@ -112,7 +124,7 @@ class FastText:
         self.settings = {"thread": threads, "seed": seed, "verbose": 0, **settings}
 
     def fit(self, texts: list[str], labels: np.ndarray) -> None:
-        self.classes, codes = np.unique(labels, return_inverse=True)
+        self.classes, codes = encode(labels)
         with tempfile.TemporaryDirectory() as folder:  # it reads nothing but files
             path = Path(folder, "train.txt")
             with path.open("w", encoding="utf-8") as file:
@@ -150,7 +162,7 @@ class VowpalWabbit:
         return "| " + plain_words(text).replace("|", " ").replace(":", " ")
 
     def fit(self, texts: list[str], labels: np.ndarray) -> None:
-        self.classes, codes = np.unique(labels, return_inverse=True)
+        self.classes, codes = encode(labels)
         with tempfile.TemporaryDirectory() as folder:  # several passes need a file
             path, model = Path(folder, "train.txt"), Path(folder, "model.vw")
             with path.open("w", encoding="utf-8") as file:
