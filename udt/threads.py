@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import joblib
+import threadpoolctl
 from joblib.parallel import get_active_backend
-from threadpoolctl import threadpool_limits
 
 
 def effective_n_jobs(n_jobs: int | None) -> int:
@@ -76,13 +76,21 @@ class Pool:
 
 
 def blocks(n: int, size: int) -> list[tuple[int, int]]:
-    """Cut ``range(n)`` into ``(first, last)`` pieces of ``size``, whatever the number of threads."""
+    """Cut ``range(n)`` into ``(first, last)`` pieces of ``size``, for any number of threads."""
     return [(first, min(first + size, n)) for first in range(0, n, size)]
 
 
 _blas_lock = threading.Lock()
 _blas_users = 0
-_blas_limit: threadpool_limits | None = None
+_blas_limit: threadpoolctl.threadpool_limits | None = None
+
+
+def _unbind_blas() -> None:
+    """Let this thread set OpenBLAS's limit: threadpoolctl 3.8 silently obeys only the first."""
+    controller = getattr(threadpoolctl, "OpenBLASController", None)
+    clear = getattr(controller, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
 
 
 @contextmanager
@@ -95,12 +103,15 @@ def single_threaded_blas() -> Iterator[None]:
     with _blas_lock:
         _blas_users += 1
         if _blas_limit is None:
-            _blas_limit = threadpool_limits(limits=1, user_api="blas")
+            _unbind_blas()
+            _blas_limit = threadpoolctl.threadpool_limits(limits=1, user_api="blas")
     try:
         yield
     finally:
         with _blas_lock:
             _blas_users -= 1
             if _blas_users == 0 and _blas_limit is not None:
+                _unbind_blas()
                 _blas_limit.restore_original_limits()
                 _blas_limit = None
+                _unbind_blas()
