@@ -101,6 +101,17 @@ def update_output(hidden, gradient, rate, output, output_state, bias, bias_state
     return output, output_state, bias - rate * slope / np.sqrt(bias_state), bias_state
 
 
+def resampled_gradient(logits, targets, weights, starts, n_points):
+    """Replace each row's probabilities by how many of evenly spaced points fall to each class."""
+    edges = np.cumsum(softmax(logits), axis=1)
+    gradient = np.zeros(logits.shape)
+    for i, start in enumerate(starts):
+        for point in (np.arange(n_points) + float(start)) / n_points:
+            gradient[i, np.searchsorted(edges[i], point, side="right")] += weights[i] / n_points
+        gradient[i, targets[i]] -= weights[i]
+    return gradient
+
+
 def top_k(scores, k):
     """Give each row's columns by falling score, ties by column, and their scores."""
     columns = np.argsort(-scores, axis=1, kind="stable")[:, :k]

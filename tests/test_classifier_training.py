@@ -209,8 +209,8 @@ def many_rows(n_classes, n=3000):
     return X, random.permutation(np.arange(n) % n_classes)
 
 
-@pytest.mark.parametrize("n_classes", [3, 77, 600])
-def test_threads_change_no_bit(n_classes, monkeypatch):
+@pytest.mark.parametrize(("n_classes", "wide"), [(3, None), (77, None), (600, None), (600, False)])
+def test_threads_change_no_bit(n_classes, wide, monkeypatch):
     X, y = many_rows(n_classes)
     in_threads = []
     plain = loop.Pool.map
@@ -223,7 +223,7 @@ def test_threads_change_no_bit(n_classes, monkeypatch):
     results, answers = set(), []
     for n_jobs, blas_threads in [(1, 1), (1, 2), (2, 1), (2, 2), (4, 1)]:
         with threadpool_limits(limits=blas_threads, user_api="blas"):
-            model = make(n_jobs=n_jobs, max_iter=1, batch_size=512).fit(X, y)
+            model = make(n_jobs=n_jobs, max_iter=1, batch_size=512, wide=wide).fit(X, y)
             answers.append(model.predict_proba(X))
         results.add(bits(model))
     assert len(results) == 1
@@ -273,8 +273,9 @@ def test_bits_are_the_same_in_a_fresh_process_with_other_blas_threads(tmp_path):
         sys.path.insert(0, "tests")
         import conftest
         from test_classifier_training import bits, make, many_rows
-        model = make(n_jobs=2, max_iter=1, batch_size=512).fit(*many_rows(600))
-        print(hashlib.sha256(bits(model)).hexdigest())
+        for wide in (True, False):
+            model = make(n_jobs=2, max_iter=1, batch_size=512, wide=wide).fit(*many_rows(600))
+            print(hashlib.sha256(bits(model)).hexdigest())
     """
     digests = set()
     for n_threads in ("1", "2"):
@@ -303,13 +304,14 @@ def test_an_interruption_leaves_the_model_as_it_was(n_jobs, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Progress, "tick", tick)
+    n_threads = threading.active_count()
     for X, y in [(TEXTS, ["x", "y"] * 18), make_csr()]:
         ticks.clear()
         with pytest.raises(KeyboardInterrupt):
             model.fit(X, y)
         unchanged(model, before)
     np.testing.assert_array_equal(model.predict_proba(TEXTS), answers)
-    assert threading.active_count() == 1
+    assert threading.active_count() == n_threads  # none is left behind
 
 
 def test_an_interruption_of_the_first_fit_leaves_nothing(monkeypatch):

@@ -228,24 +228,15 @@ def test_activate_writes_its_samples_only():
         assert (array[2:4] != x[2:4]).any()
 
 
-@pytest.mark.parametrize("n_hidden", [0, 5])
-def test_add_scores(n_hidden):
-    hidden, output, bias, logits = floats(6, n_hidden), floats(7, n_hidden), floats(7), floats(6, 7)
-    expected = logits + hidden.astype(float) @ output.T + bias
-    before = logits.copy()
-    kernels.add_scores(hidden, 1, 5, output, bias, logits)
-    same(logits[1:5], expected[1:5])
-    np.testing.assert_array_equal(logits[[0, 5]], before[[0, 5]])
-
-
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("n_classes", [2, 3, 77])
 def test_softmax_gradient(smoothing, n_classes):
     logits = floats(6, n_classes) * 5
     targets = np.arange(6) % n_classes
     weights = np.array([1, 0.5, 2, 1, 0.1, 3], dtype=np.float32)
-    gradient, losses = logits.copy(), np.zeros(6, dtype=np.float32)
-    kernels.softmax_gradient(gradient, 0, 6, targets, weights, np.float32(smoothing), losses)
+    bias, losses = floats(n_classes, seed=2), np.zeros(6, dtype=np.float32)
+    gradient = logits - bias
+    kernels.softmax_gradient(gradient, 0, 6, bias, targets, weights, np.float32(smoothing), losses)
     same(gradient, naive.softmax_gradient(logits, targets, weights, smoothing), 1e-4, 1e-5)
     # The loss that is told is that against the label itself.
     same(losses, naive.cross_entropy(logits, targets, weights), 1e-4, 1e-5)
@@ -256,9 +247,8 @@ def test_softmax_gradient_is_the_slope_of_the_loss(smoothing):
     logits, targets = floats(4, 5), np.array([0, 4, 2, 2])
     weights = np.array([1, 2, 0.5, 1], dtype=np.float32)
     gradient = logits.copy()
-    kernels.softmax_gradient(
-        gradient, 0, 4, targets, weights, np.float32(smoothing), np.zeros(4, dtype=np.float32)
-    )
+    losses, bias = np.zeros(4, dtype=np.float32), np.zeros(5, dtype=np.float32)
+    kernels.softmax_gradient(gradient, 0, 4, bias, targets, weights, np.float32(smoothing), losses)
     step = 1e-5
     for c in range(5):
         up, down = logits.astype(float), logits.astype(float)
@@ -272,8 +262,8 @@ def test_softmax_gradient_is_the_slope_of_the_loss(smoothing):
 def test_softmax_gradient_writes_its_samples_only():
     logits, losses = floats(6, 3), np.full(6, 9, dtype=np.float32)
     before = logits.copy()
-    ones = np.ones(6, dtype=np.float32)
-    kernels.softmax_gradient(logits, 2, 4, np.zeros(6, np.int64), ones, np.float32(0), losses)
+    ones, bias = np.ones(6, dtype=np.float32), np.ones(3, dtype=np.float32)
+    kernels.softmax_gradient(logits, 2, 4, bias, np.zeros(6, np.int64), ones, np.float32(0), losses)
     np.testing.assert_array_equal(logits[[0, 1, 4, 5]], before[[0, 1, 4, 5]])
     assert losses.tolist()[:2] == [9, 9]
     assert (losses[2:4] != 9).all()
@@ -305,9 +295,8 @@ def test_nan_stays_visible(bits, n_classes):
         probabilities, losses = logits.copy(), np.zeros(1, dtype=np.float32)
         kernels.softmax(probabilities)
         assert np.isnan(probabilities).any()
-        kernels.softmax_gradient(
-            logits, 0, 1, np.array([0]), np.ones(1, np.float32), np.float32(0.1), losses
-        )
+        ones, bias = np.ones(1, np.float32), np.zeros(n_classes, np.float32)
+        kernels.softmax_gradient(logits, 0, 1, bias, np.array([0]), ones, np.float32(0.1), losses)
         assert np.isnan(losses[0])
         assert np.isnan(logits).any()
     weights = np.full((N_FEATURES, 2), nan)
@@ -320,22 +309,107 @@ def test_nan_stays_visible(bits, n_classes):
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
 def test_an_infinite_logit_shows_in_the_loss():
     logits, losses = np.array([[0, np.inf, 1]], dtype=np.float32), np.zeros(1, dtype=np.float32)
-    kernels.softmax_gradient(
-        logits, 0, 1, np.array([0]), np.ones(1, np.float32), np.float32(0), losses
-    )
+    ones, bias = np.ones(1, np.float32), np.zeros(3, np.float32)
+    kernels.softmax_gradient(logits, 0, 1, bias, np.array([0]), ones, np.float32(0), losses)
     assert not np.isfinite(losses[0])
 
 
-@pytest.mark.parametrize("n_hidden", [0, 1, 5])
-def test_update_output(n_hidden):
-    hidden, gradient = floats(6, n_hidden), floats(6, 7, seed=3)
-    old = [floats(7, n_hidden), np.full(7, 0.1, np.float32), floats(7), np.full(7, 0.1, np.float32)]
+def resample(logits, starts, n_points=8, first=0, last=None, n_hidden=4):
+    """Run the kernel on arbitrary targets and weights; give all that it writes, slopes dense."""
+    n, n_classes = logits.shape
+    last = n if last is None else last
+    bias, output = floats(n_classes, seed=2), floats(n_classes, n_hidden, seed=3)
+    targets, weights = np.arange(n) % n_classes, np.linspace(0.5, 2, n).astype(np.float32)
+    losses = np.full(n, 9, dtype=np.float32)
+    classes = np.full((n, n_points + 1), -1, dtype=np.int32)
+    slopes = np.full((n, n_points + 1), 9, dtype=np.float32)
+    sizes = np.zeros(n, dtype=np.int64)
+    hidden_gradient = np.full((n, n_hidden), 9, dtype=np.float32)
+    kernels.resampled_gradient(
+        logits - bias, first, last, bias, targets, weights, starts.astype(np.float32), output,
+        losses, classes, slopes, sizes, hidden_gradient,
+    )  # fmt: skip
+    dense = np.zeros((n, n_classes), dtype=np.float32)
+    for i in range(n):
+        active = classes[i, : sizes[i]]
+        assert len(set(active.tolist())) == len(active)  # no class twice
+        dense[i, active] = slopes[i, : sizes[i]]
+    return targets, weights, output, losses, dense, hidden_gradient, (classes, slopes, sizes)
+
+
+@pytest.mark.parametrize("n_classes", [2, 7, 31, 32, 33, 600])
+@pytest.mark.parametrize("n_points", [1, 8, 64])
+def test_resampled_gradient(n_classes, n_points):
+    logits, starts = floats(20, n_classes) * 3, np.random.default_rng(5).random(20)
+    targets, weights, output, losses, dense, hidden_gradient, _ = resample(logits, starts, n_points)
+    expected = naive.resampled_gradient(logits, targets, weights, starts, n_points)
+    same(dense, expected, 1e-4, 1e-5)
+    same(losses, naive.cross_entropy(logits, targets, weights), 1e-4, 1e-5)
+    same(hidden_gradient, expected @ output, 1e-3, 1e-4)
+
+
+def test_resampled_gradients_have_the_softmax_gradient_as_their_mean():
+    logits, n = floats(3, 40) * 2, 500
+    total = np.zeros_like(logits)
+    for start in (np.arange(n) + 0.5) / n:
+        targets, weights, _, _, dense, _, _ = resample(logits, np.full(3, start))
+        total += dense
+    same(total / n, naive.softmax_gradient(logits, targets, weights), atol=2e-3)
+
+
+def test_resampling_at_the_extremes():
+    # All the mass on one class, whether or not it is the target; points at either end.
+    logits = np.full((4, 50), -1e30, dtype=np.float32)
+    logits[np.arange(4), [0, 1, 49, 20]] = 0
+    for start in (2**-24, 1 - 2**-24):
+        targets, weights, _, losses, dense, _, (_, _, sizes) = resample(logits, np.full(4, start))
+        expected = naive.softmax_gradient(logits, targets, weights)
+        same(dense, expected, 1e-4, 1e-5)
+        assert sizes.tolist() == [1, 1, 2, 2]
+        assert np.isfinite(losses).all()
+
+
+def test_resampling_writes_its_samples_only():
+    logits, starts = floats(6, 40), np.full(6, 0.5)
+    losses, _, hidden_gradient, lists = resample(logits, starts, first=2, last=4)[3:]
+    for array, untouched in zip((losses, hidden_gradient, *lists), (9, 9, -1, 9, 0), strict=True):
+        assert (array[[0, 1, 4, 5]] == untouched).all()
+        assert (array[2:4] != untouched).any()
+
+
+def test_nan_stays_visible_in_resampling():
+    logits = floats(2, 40)
+    logits[0, 7] = np.nan
+    losses, _, hidden_gradient, (classes, _, sizes) = resample(logits, np.full(2, 0.5))[3:]
+    assert np.isnan(losses[0])
+    assert np.isfinite(losses[1])
+    assert np.isfinite(hidden_gradient[1]).all()
+    assert 1 <= sizes[0] <= classes.shape[1]
+
+
+def test_step_rows():
+    slopes, weights = floats(6, 5), floats(6, 5, seed=3)
+    state = np.full(6, 0.1, dtype=np.float32)
+    new_weights, new_state = weights.copy(), state.copy()
+    kernels.step_rows(slopes, np.float32(0.3), new_weights, new_state)
+    expected = state + np.mean(slopes.astype(float) ** 2, axis=1)
+    same(new_state, expected, 1e-5)
+    same(new_weights, weights - 0.3 * slopes / np.sqrt(expected)[:, np.newaxis], 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 40), (8, 16), (39, 40)])
+def test_step_active(first, last):
+    n_classes, hidden = 40, floats(6, 5)
+    dense, _, lists = resample(floats(6, n_classes), np.full(6, 0.3))[4:]
+    start = np.full(n_classes, 0.1, np.float32)
+    old = [floats(n_classes, 5), start, floats(n_classes), start]
     new = [array.copy() for array in old]
-    kernels.update_output(hidden, gradient, 2, 5, np.float32(0.3), *new)
-    expected = naive.update_output(hidden, gradient, 0.3, *old)
+    kernels.step_active(hidden, *lists, first, last, np.float32(0.3), *new)
+    expected = naive.update_output(hidden, dense, 0.3, *old)
+    others = np.r_[:first, last:n_classes]
     for ours, before, right in zip(new, old, expected, strict=True):
-        same(ours[2:5], right[2:5], 1e-4, 1e-5)
-        np.testing.assert_array_equal(ours[[0, 1, 5, 6]], before[[0, 1, 5, 6]])
+        same(ours[first:last], right[first:last], 1e-4, 1e-5)
+        np.testing.assert_array_equal(ours[others], before[others])
 
 
 # Few different values, so that ties are frequent.

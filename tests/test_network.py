@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from udt.network.heads import SoftmaxHead
+from udt.network.heads import ResampledSoftmaxHead, SoftmaxHead
 from udt.network.model import SparseNetwork, softmax, top_k
 from udt.threads import Pool, single_threaded_blas
 
@@ -167,3 +167,54 @@ def test_softmax_head(n_classes, n_hidden):
     )
     np.testing.assert_allclose(head.output, new_output, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(head.bias, new_bias, rtol=1e-3, atol=1e-4)
+
+
+def test_resampled_softmax_head():
+    n_classes, n = 1500, 12
+    random = np.random.default_rng(0)
+    output = random.normal(size=(n_classes, 6)).astype(np.float32)
+    bias = random.normal(size=n_classes).astype(np.float32)
+    hidden = random.normal(size=(n, 6)).astype(np.float32)
+    targets = random.integers(0, n_classes, n)
+    weights = random.random(n).astype(np.float32)
+    exact = hidden.astype(float) @ output.T + bias
+    heads = [
+        ResampledSoftmaxHead(output.copy(), bias.copy(), 0.1, 16, key=key, n_points=8)
+        for key in (5, 5, 6)
+    ]
+    gradients = []
+    for head in heads:
+        logits = np.empty((n, n_classes), dtype=np.float32)
+        losses, hidden_gradient = np.empty(n, dtype=np.float32), np.empty_like(hidden)
+        head.prepare(n)
+        for first, last in [(0, 4), (4, n)]:
+            head.gradients(hidden, logits, targets, weights, first, last, losses, hidden_gradient)
+        for block in head.blocks:
+            head.update(hidden, logits, np.float32(0.5), *block)
+        np.testing.assert_allclose(losses, naive.cross_entropy(exact, targets, weights), rtol=1e-4)
+        gradients.append(hidden_gradient)
+    # The key fixes the draws.
+    np.testing.assert_array_equal(gradients[0], gradients[1])
+    assert (gradients[0] != gradients[2]).any()
+
+    starts = np.random.Generator(np.random.PCG64(5)).random(n, dtype=np.float32)
+    expected = naive.resampled_gradient(exact, targets, weights, starts, 8)
+    np.testing.assert_allclose(gradients[0], expected @ output, rtol=1e-3, atol=1e-4)
+    start = np.full(n_classes, 0.1)
+    new_output, _, new_bias, _ = naive.update_output(
+        hidden, expected, 0.5, output, start, bias, start
+    )
+    np.testing.assert_allclose(heads[0].output, new_output, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(heads[0].bias, new_bias, rtol=1e-3, atol=1e-4)
+
+
+def test_each_batch_has_draws_of_its_own():
+    head = ResampledSoftmaxHead(
+        np.zeros((600, 2), np.float32), np.zeros(600, np.float32), 0.1, 16, key=5
+    )
+    draws = []
+    for _ in range(2):
+        head.prepare(16)
+        draws.append(head._starts.copy())
+    assert (draws[0] != draws[1]).any()
+    assert all(((draw >= 0) & (draw < 1)).all() for draw in draws)

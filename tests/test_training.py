@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
+from udt.network.heads import ResampledSoftmaxHead, SoftmaxHead
 from udt.network.model import SparseNetwork
 from udt.threads import Pool, single_threaded_blas
 from udt.training import loop
@@ -32,6 +33,10 @@ SETTINGS = Settings(
     label_smoothing=0.1,
     initial_state=0.1,
 )
+
+
+# So many classes, without a linear path, train on a resampled gradient.
+MANY_CLASSES = {"n_classes": 1100, "is_wide": False}
 
 
 def make_data(n=100, n_classes=3, seed=0):
@@ -166,13 +171,48 @@ def test_training_learns():
         assert network.accuracy(*data, pool) > 0.8
 
 
-@pytest.mark.parametrize("shape", [{}, {"n_hidden": 0}, {"is_wide": False}, {"n_classes": 700}])
+@pytest.mark.parametrize(
+    ("shape", "settings", "head"),
+    [
+        (MANY_CLASSES, {}, ResampledSoftmaxHead),
+        (MANY_CLASSES, {"label_smoothing": 0.1}, SoftmaxHead),
+        ({"n_classes": 1100}, {}, SoftmaxHead),
+        ({"n_classes": 1100, "n_hidden": 0}, {}, SoftmaxHead),
+        ({"is_wide": False}, {}, SoftmaxHead),
+    ],
+    ids=str,
+)
+def test_the_head_follows_the_shape(shape, settings, head):
+    with Pool(1) as pool:
+        data = make_data(n_classes=shape.get("n_classes", 3))
+        settings = replace(SETTINGS, **{"label_smoothing": 0.0} | settings)
+        assert type(make_trainer(pool, settings, data, **shape).head) is head
+
+
+def test_a_resampled_gradient_learns_as_well(monkeypatch):
+    data = make_data(n=300)
+    settings = replace(SETTINGS, max_iter=40, hidden_dropout=0.0, label_smoothing=0.0)
+    losses = []
+    for threshold in (10**9, 2):
+        monkeypatch.setattr(loop, "_WORTH_RESAMPLING", threshold)
+        _, history = fit(settings, data=data, is_wide=False, n_hidden=8)
+        losses.append(history.losses[-1])
+    assert losses[0] != losses[1]
+    assert losses[0] < 0.7
+    assert losses[1] < losses[0] + 0.1
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"n_hidden": 0}, {"is_wide": False}, {"n_classes": 700}, MANY_CLASSES],
+    ids=str,
+)
 @pytest.mark.parametrize("worth", [0, None], ids=["in threads", "as it comes"])
 def test_the_number_of_threads_changes_no_bit(monkeypatch, shape, worth):
     if worth is not None:
         monkeypatch.setattr(loop, "_WORTH_THREADS", worth)
     data = make_data(n=300, n_classes=shape.get("n_classes", 3))
-    settings = replace(SETTINGS, batch_size=128)
+    settings = replace(SETTINGS, batch_size=128, label_smoothing=0.0)
     results = {
         bits(fit(settings, data=data, n_threads=n_threads, **shape)[0]) for n_threads in (1, 2, 3)
     }
