@@ -41,7 +41,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     word_ngrams, char_ngrams, min_df, n_buckets, strip_accents
         See `HashingFeaturizer`; not used if ``X`` is a sparse matrix.
     hidden_size : int or None, default=None
-        Units of the hidden layer; 0 leaves the linear path alone.
+        Units of the hidden layer; 0 leaves the linear path alone. None takes 0 for two classes
+        (if there is a linear path), 32 for up to 128 classes, else 128.
     wide : bool or None, default=None
         Whether to have the linear path. None has it while features x classes stays at
         2**25 or below (128 MiB).
@@ -57,8 +58,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     batch_size : int or None, default=None
         Rows a step. None takes more for many rows.
     learning_rate_init : float or None, default=None
-        First learning rate of the hidden layer; all rates fall linearly to 0, and those of the
-        other layers are in proportion.
+        First learning rate of the linear path (None: 0.4). The hidden layer's is a quarter of it,
+        or half of it if it is alone. Rates fall linearly to 0.
     early_stopping : bool, default=False
         Hold out ``validation_fraction`` of the rows (or use ``X_val``), stop when its accuracy has
         not risen for ``n_iter_no_change`` passes, and keep the best pass. By default all rows
@@ -213,14 +214,16 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             data, numbers, weights = _take(~held_out, data, numbers, weights)
 
         featurizer = None if is_sparse else self._make_featurizer()
-        if featurizer is not None:
-            featurizer._fit(data)
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
-            rows, scale = _network_input(featurizer, data, None)
+            if featurizer is None:
+                rows, scale = _scaled(data, None)
+            else:
+                rows, scale = _csr(featurizer._fit_transform(data, numbers)), 1.0
             n_features = data.shape[1] if featurizer is None else len(featurizer.buckets_)
             checked = None
             if validation is not None:
-                checked = (_network_input(featurizer, validation[0], scale)[0], *validation[1:])
+                checked = (self._rows(featurizer, validation[0], scale), *validation[1:])
+            shape = defaults.network_shape(self, n_features, len(classes))
             network, history = fit_network(
                 rows,
                 numbers,
@@ -228,8 +231,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
                 checked,
                 n_features=n_features,
                 n_classes=len(classes),
-                shape=defaults.network_shape(self, n_features, len(classes)),
-                settings=defaults.settings(self, len(numbers), len(classes)),
+                shape=shape,
+                settings=defaults.settings(self, len(numbers), shape),
                 patience=self.n_iter_no_change if self.early_stopping else None,
                 random=random,
                 verbose=self.verbose,
@@ -277,6 +280,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             min_df=self.min_df,
             n_buckets=self.n_buckets,
             strip_accents=self.strip_accents,
+            weighting="information",
             n_jobs=self.n_jobs,
         )
 
@@ -387,8 +391,13 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             )
         data = _check_sparse(X, self.n_features_in_) if is_sparse else as_text(X)
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
-            rows, _ = _network_input(self.featurizer_, data, self.scale_)
+            rows = self._rows(self.featurizer_, data, self.scale_)
             return self.network_.map_logits(rows, function, pool)
+
+    @staticmethod
+    def _rows(featurizer: HashingFeaturizer | None, data: Any, scale: float) -> CSR:
+        """Give checked input as the fitted network takes it."""
+        return _scaled(data, scale)[0] if featurizer is None else _csr(featurizer._transform(data))
 
     def _one_text(self, X: Any) -> Array | None:
         """Give the logits of a list of one text by the short way, or None if ``X`` is no such."""
@@ -454,7 +463,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-_FEATURIZER_ARRAYS = ("ngrams_", "buckets_", "idf_")
+_FEATURIZER_ARRAYS = ("ngrams_", "buckets_", "weights_")
 
 
 def load(path: str | os.PathLike[str]) -> UDTClassifier:
@@ -523,13 +532,12 @@ def _take(mask: Array, data: Any, numbers: Array, weights: Array) -> tuple[Any, 
     return data.filter(pa.array(mask)), numbers[mask], weights[mask]
 
 
-def _network_input(
-    featurizer: HashingFeaturizer | None, data: Any, scale: float | None
-) -> tuple[CSR, float]:
-    """Give the rows as the network takes them: ready features at a median length of 1."""
-    if featurizer is not None:
-        rows = featurizer._transform(data)
-        return (rows.indptr, rows.indices, rows.data), 1.0
+def _csr(matrix: sp.csr_matrix) -> CSR:
+    return matrix.indptr, matrix.indices, matrix.data
+
+
+def _scaled(data: sp.csr_matrix, scale: float | None) -> tuple[CSR, float]:
+    """Give ready features as the network takes them: at a median length of 1."""
     if scale is None:
         lengths = np.sqrt(np.asarray(data.astype(np.float64).power(2).sum(axis=1)))
         # The median: one row of extreme values must not shrink the others to nothing.

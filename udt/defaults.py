@@ -16,7 +16,6 @@ from udt.training.settings import Settings
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
 
-HIDDEN_SIZE = 64
 #: Weights up to which the linear path is affordable: features x classes.
 MAX_WIDE_WEIGHTS = 1 << 25
 #: Weights of the hidden path beside a linear one; rarer features have linear weights only.
@@ -59,30 +58,43 @@ def check(model: UDTClassifier) -> None:
 
 def network_shape(model: UDTClassifier, n_features: int, n_classes: int) -> tuple[int, int, bool]:
     """Give hidden units, embedded features, and whether there is a linear path."""
-    hidden = HIDDEN_SIZE if model.hidden_size is None else int(model.hidden_size)
-    affordable = n_features * n_classes <= MAX_WIDE_WEIGHTS
-    wide = bool(affordable if model.wide is None else model.wide) or hidden == 0
+    is_affordable = n_features * n_classes <= MAX_WIDE_WEIGHTS
+    if model.hidden_size is not None:
+        hidden = int(model.hidden_size)
+    elif is_affordable and n_classes == 2 and model.wide is not False:
+        hidden = 0  # one direction separates two classes: a hidden layer only memorises
+    else:
+        hidden = 32 if n_classes <= 128 else 128
+    wide = bool(is_affordable if model.wide is None else model.wide) or hidden == 0
     embedded = min(n_features, MAX_EMBEDDING_WEIGHTS // max(hidden, 1)) if wide else n_features
     return hidden, embedded, wide
 
 
-def settings(model: UDTClassifier, n_rows: int, n_classes: int) -> Settings:
-    """Give the settings of a training run."""
-    batch_size = model.batch_size or 1 << int(np.clip(math.log2(max(n_rows, 1) / 128), 5, 10))
-    max_iter = model.max_iter or int(np.clip(round(math.sqrt(1.5e6 / n_rows)), 3, 20))
+def settings(model: UDTClassifier, n_rows: int, shape: tuple[int, int, bool]) -> Settings:
+    """Give the settings of a training run on a network of some `network_shape`."""
+    hidden, _, wide = shape
+    batch_size = model.batch_size or 1 << int(np.clip(math.log2(max(n_rows, 1) / 64), 5, 10))
+    passes = math.sqrt(1.5e6 / n_rows)
+    if not hidden:
+        passes = max(passes, 8)
     rate = model.learning_rate_init or 0.4
     return Settings(
-        max_iter=int(max_iter),
+        max_iter=int(model.max_iter or np.clip(round(passes), 1, 20)),
         batch_size=int(min(batch_size, max(n_rows, 1))),
-        learning_rate_init=float(rate),
-        wide_rate=float(rate) / 4,
-        head_rate=float(rate) / 8,
-        dropout=0.0 if model.dropout is None else float(model.dropout),
-        wide_dropout=0.2 if model.dropout is None else float(model.dropout),
-        hidden_dropout=0.4 if model.hidden_dropout is None else float(model.hidden_dropout),
+        wide_rate=rate,
+        # Beside a linear path the hidden layer learns slowly what that path leaves over.
+        hidden_rate=rate / 4 if wide else rate / 2,
+        head_rate=rate / 8 if wide else rate / 2,
+        dropout=_first(model.dropout, 0.0),
+        wide_dropout=_first(model.dropout, 0.2),
+        hidden_dropout=_first(model.hidden_dropout, 0.4 if wide else 0.0),
         label_smoothing=float(model.label_smoothing),
-        initial_state=0.1,
+        initial_state=0.1 if wide else 0.01,
     )
+
+
+def _first(value: Any, default: float) -> float:
+    return default if value is None else float(value)
 
 
 def _is_int(value: Any, low: int, high: int) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from udt.compilation import kernel
 from udt.features.featurizer import HashingFeaturizer
-from udt.features.text import transform_rows
+from udt.features.text import scale_rows, transform_rows
 from udt.network.kernels import activate, gather
 from udt.network.model import SparseNetwork
 
@@ -20,14 +20,15 @@ Array = NDArray[Any]
 @kernel
 def row_logits(
     data: Array, length: int, classes: Array, ngrams: Array, seed: int, mask: int, ids: Array,
-    idf: Array, sublinear: bool, norms: Array, wide: Array, embedding: Array, output: Array,
+    sublinear: bool, weights: Array, norms: Array, wide: Array, embedding: Array, output: Array,
     bias: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of the one text in ``data[:length]``, of shape (1, n_classes)."""
     offsets = np.array([0, length])
-    indptr, indices, values = transform_rows(
-        data, offsets, 0, 1, classes, ngrams, seed, mask, ids, idf, sublinear, norms
+    indptr, middles, indices, values = transform_rows(
+        data, offsets, 0, 1, classes, ngrams, seed, mask, ids, sublinear
     )
+    scale_rows(indptr, middles, indices, values, weights, norms, 0, 1)
     rows = np.zeros(1, dtype=np.int64)
     hidden = np.empty((1, embedding.shape[1]), dtype=np.float32)
     logits = np.empty((1, bias.shape[0]), dtype=np.float32)
@@ -46,7 +47,12 @@ def text_scorer(
     featurizer: HashingFeaturizer, network: SparseNetwork
 ) -> Callable[[str], NDArray[np.float32]]:
     """Give a function from one text to its logits, of shape (1, n_classes)."""
-    arguments = (*featurizer._kernel_arguments(), *network.arrays().values())
+    arguments = (
+        *featurizer._hash_arguments(),
+        featurizer.weights_,
+        featurizer._norms(),
+        *network.arrays().values(),
+    )
     normalise = featurizer._normalise
     as_bytes = np.frombuffer
 

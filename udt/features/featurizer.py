@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from udt.columns import as_text
 from udt.features.unicode import normalise
+from udt.targets import check_labels, number_labels
 from udt.threads import Pool, blocks, effective_n_jobs
 
 Array = NDArray[Any]
@@ -34,7 +35,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
     UTF-8 bytes into ``n_buckets`` buckets, and those that occur in at least ``min_df`` rows get
     dense column numbers, most frequent first, so that nothing is as wide as the hash.
 
-    A value is ``(1 + log(count)) * idf``. The word part and the character part of a row are scaled
+    A value is ``(1 + log(count)) * weight``. The word part and the character part of a row are scaled
     to lengths in the ratio 1 to 0.7, the whole row to length 1.
 
     Parameters
@@ -52,8 +53,11 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         number of n-grams in the corpus, between 2**18 and 2**24.
     sublinear_tf : bool, default=True
         Use ``1 + log(count)`` instead of the count.
-    use_idf : bool, default=True
-        Multiply by ``log((1 + n) / (1 + df)) + 1``.
+    weighting : "idf", "information" or None, default="idf"
+        Weight of a column. "idf": ``log((1 + n) / (1 + df)) + 1``. "information" needs ``y`` in
+        `fit`: the square root of the Kullback-Leibler divergence between the classes of the rows
+        that hold the n-gram (smoothed by one row of the overall distribution) and those of all
+        rows; for two classes, nearly proportional to the log-count ratio of [2]_.
     strip_accents : bool, default=False
         Drop accents and other marks that combine with a letter.
     feature_names : bool, default=False
@@ -71,8 +75,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
     ----------
     buckets_ : ndarray of shape (n_features_out,), int64
         Bucket of each column.
-    idf_ : ndarray of shape (n_features_out,), float32
-        Factor of each column.
+    weights_ : ndarray of shape (n_features_out,), float32
+        Weight of each column.
     ngrams_ : ndarray of shape (4,), int64
         Shortest and longest word n-gram, shortest and longest character n-gram; 0 for none.
     n_buckets_ : int
@@ -86,6 +90,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
     ----------
     .. [1] A. Appleby, "MurmurHash3", 2011; K. Weinberger et al., "Feature hashing for large scale
        multitask learning", ICML 2009.
+    .. [2] S. Wang and C. D. Manning, "Baselines and bigrams", ACL 2012.
 
     Examples
     --------
@@ -106,7 +111,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         min_df: int = 2,
         n_buckets: int | None = None,
         sublinear_tf: bool = True,
-        use_idf: bool = True,
+        weighting: str | None = "idf",
         strip_accents: bool = False,
         feature_names: bool = False,
         seed: int = 0,
@@ -117,7 +122,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         self.min_df = min_df
         self.n_buckets = n_buckets
         self.sublinear_tf = sublinear_tf
-        self.use_idf = use_idf
+        self.weighting = weighting
         self.strip_accents = strip_accents
         self.feature_names = feature_names
         self.seed = seed
@@ -131,7 +136,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         X : sequence of str of length n
             A list, an array, a column of a frame, or a frame of one column. None, NaN and other
             missing values count as empty texts.
-        y : ignored
+        y : array-like of shape (n,), default=None
+            Classes, for ``weighting="information"``.
 
         Returns
         -------
@@ -142,45 +148,26 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter is out of range, or ``X`` is no text; the message names the row.
         """
-        column = as_text(X)
-        self._fit(column)
+        self.fit_transform(X, y)
         return self
 
-    def _fit(self, column: pa.LargeStringArray) -> None:
-        from udt.features import text as kernels
+    def fit_transform(self, X: Any, y: Any = None) -> sp.csr_matrix:
+        """Do `fit` and `transform` in less time.
 
-        ngrams = self._check_parameters(column)
-        data, offsets = _utf8(column, self.strip_accents)
-        n_rows = len(column)
-        n_buckets = self.n_buckets or _auto_buckets(int(offsets[-1] - offsets[0]), ngrams)
-        seed, mask = np.uint32(self.seed), np.uint32(n_buckets - 1)
-        n_threads = effective_n_jobs(self.n_jobs)
-        # A table of counts per thread: few threads where tables are large.
-        n_tables = min(n_threads, max(1, (1 << 26) // n_buckets), max(1, n_rows // 256))
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
 
-        def count(block: tuple[int, int]) -> Array:
-            frequencies = np.zeros(n_buckets, dtype=np.int32)
-            kernels.count_rows(
-                data, offsets, *block, kernels.BYTE_CLASSES, ngrams, seed, mask, frequencies
-            )
-            return frequencies
-
-        with Pool(n_tables) as pool:
-            tables = pool.map(count, blocks(n_rows, -(-n_rows // n_tables)))
-        frequencies = tables[0]
-        for table in tables[1:]:
-            frequencies += table
-        kept = np.flatnonzero(frequencies >= self.min_df)
-        df = frequencies[kept]
-        order = np.argsort(-df, kind="stable")
-        self.ngrams_ = ngrams
-        self.n_buckets_ = n_buckets
-        self.buckets_ = kept[order]
-        idf = np.log((1 + n_rows) / (1 + df[order])) + 1
-        self.idf_ = (idf if self.use_idf else np.ones_like(idf)).astype(np.float32)
-        self._lookup: Array | None = None
-        if self.feature_names:
-            self.feature_names_ = self._find_names(data, offsets)
+        Returns
+        -------
+        csr_matrix of shape (n, n_features_out), float32
+        """
+        column = as_text(X)
+        targets = None
+        if self.weighting == "information":
+            _, targets = number_labels(check_labels(y, len(column)))
+        return self._fit_transform(column, targets)
 
     def transform(self, X: Any) -> sp.csr_matrix:
         """Turn texts into weighted n-grams.
@@ -203,26 +190,104 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "buckets_")
         return self._transform(as_text(X))
 
+    def _fit_transform(
+        self, column: pa.LargeStringArray, targets: Array | None = None
+    ) -> sp.csr_matrix:
+        """Fit on an Arrow column and class numbers, and give its rows."""
+        self.ngrams_ = self._check_parameters(column)
+        data, offsets = _utf8(column, self.strip_accents)
+        df = self._choose_buckets(data, offsets)
+        self._lookup: Array | None = None
+        if self.feature_names:
+            self.feature_names_ = self._find_names(data, offsets)
+        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+            matrix, middles = self._count(data, offsets, pool)
+            if self.weighting == "information":
+                from udt.features.text import information
+
+                assert targets is not None
+                prior = np.bincount(targets) / len(targets)
+                self.weights_ = information(
+                    matrix.indptr, matrix.indices, targets, len(df), prior, 1.0
+                )
+            elif self.weighting == "idf":
+                self.weights_ = (np.log((1 + len(column)) / (1 + df)) + 1).astype(np.float32)
+            else:
+                self.weights_ = np.ones(len(df), dtype=np.float32)
+            return self._weigh(matrix, middles, pool)
+
     def _transform(self, column: pa.LargeStringArray) -> sp.csr_matrix:
+        data, offsets = _utf8(column, self.strip_accents)
+        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+            return self._weigh(*self._count(data, offsets, pool), pool)
+
+    def _choose_buckets(self, data: Array, offsets: Array) -> Array:
+        """Set ``buckets_`` to those that occur often enough; give their document frequencies."""
         from udt.features import text as kernels
 
-        data, offsets = _utf8(column, self.strip_accents)
-        arguments = self._kernel_arguments()
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
-            parts = pool.map(
-                lambda block: kernels.transform_rows(data, offsets, *block, *arguments),
-                blocks(len(column), _ROWS_PER_BLOCK),
-            )
-        n_entries = np.cumsum([0, *(part[0][-1] for part in parts)])
-        indptr = np.concatenate(
-            [[0], *(part[0][1:] + n for part, n in zip(parts, n_entries[:-1], strict=True))]
+        n_rows = len(offsets) - 1
+        n_bytes = int(offsets[-1] - offsets[0])
+        n_buckets = self.n_buckets or _auto_buckets(n_bytes, self.ngrams_)
+        seed, mask = np.uint32(self.seed), np.uint32(n_buckets - 1)
+        # A table of counts per thread: few threads where tables are large.
+        n_tables = min(
+            effective_n_jobs(self.n_jobs), max(1, (1 << 26) // n_buckets), max(1, n_rows // 256)
         )
-        matrix = sp.csr_matrix((len(column), len(self.buckets_)), dtype=np.float32)
-        # Assigned, not passed: the constructor would narrow and copy.
-        matrix.indptr = indptr.astype(np.int32 if indptr[-1] < 2**31 else np.int64)
-        matrix.indices = np.concatenate([part[1] for part in parts]).astype(matrix.indptr.dtype)
-        matrix.data = np.concatenate([part[2] for part in parts])
+
+        def count(block: tuple[int, int]) -> Array:
+            frequencies = np.zeros(n_buckets, dtype=np.int32)
+            kernels.count_rows(
+                data, offsets, *block, kernels.BYTE_CLASSES, self.ngrams_, seed, mask, frequencies
+            )
+            return frequencies
+
+        with Pool(n_tables) as pool:
+            tables = pool.map(count, blocks(n_rows, -(-n_rows // n_tables)))
+        frequencies = tables[0]
+        for table in tables[1:]:
+            frequencies += table
+        kept = np.flatnonzero(frequencies >= self.min_df)
+        df = frequencies[kept]
+        order = np.argsort(-df, kind="stable")
+        self.n_buckets_ = n_buckets
+        self.buckets_ = kept[order]
+        return df[order]
+
+    def _count(self, data: Array, offsets: Array, pool: Pool) -> tuple[sp.csr_matrix, Array]:
+        """Give the n-gram counts of rows, and where the word part of each ends."""
+        from udt.features import text as kernels
+
+        arguments = self._hash_arguments()
+        parts = pool.map(
+            lambda block: kernels.transform_rows(data, offsets, *block, *arguments),
+            blocks(len(offsets) - 1, _ROWS_PER_BLOCK),
+        )
+        n_before = np.cumsum([0, *(part[0][-1] for part in parts)])
+        indptr = np.concatenate(
+            [[0], *(part[0][1:] + n for part, n in zip(parts, n_before[:-1], strict=True))]
+        )
+        middles = np.concatenate(
+            [part[1] + n for part, n in zip(parts, n_before[:-1], strict=True)]
+        )
+        matrix = sp.csr_matrix((len(offsets) - 1, len(self.buckets_)), dtype=np.float32)
+        # Assigned, not passed: the constructor would copy.
+        index_type = np.int32 if indptr[-1] < 2**31 else np.int64
+        matrix.indptr = indptr.astype(index_type)
+        matrix.indices = np.concatenate([part[2] for part in parts]).astype(index_type, copy=False)
+        matrix.data = np.concatenate([part[3] for part in parts])
         matrix.has_sorted_indices = False
+        return matrix, middles
+
+    def _weigh(self, matrix: sp.csr_matrix, middles: Array, pool: Pool) -> sp.csr_matrix:
+        """Apply weights and lengths to counts, in place."""
+        from udt.features.text import scale_rows
+
+        csr = (matrix.indptr, middles, matrix.indices, matrix.data)
+        norms = self._norms()
+        pool.map(
+            lambda block: scale_rows(*csr, self.weights_, norms, *block),
+            blocks(len(middles), _ROWS_PER_BLOCK),
+        )
         return matrix
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -272,11 +337,13 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             if int(self.n_buckets).bit_count() != 1:
                 raise ValueError(f"n_buckets={self.n_buckets!r}: give {remedy}.")
         _check_whole("min_df", self.min_df, 1, 2**31, "a whole number of rows, at least 1")
+        if self.weighting not in ("idf", "information", None):
+            raise ValueError(f'weighting={self.weighting!r}: give "idf", "information" or None.')
         _check_whole("seed", self.seed, 0, 2**32 - 1, "an int from 0 to 2**32 - 1")
         return ngrams
 
-    def _kernel_arguments(self) -> tuple[Any, ...]:
-        """Give what the kernels take after the rows."""
+    def _hash_arguments(self) -> tuple[Any, ...]:
+        """Give what `transform_rows` takes after the rows."""
         from udt.features.text import BYTE_CLASSES
 
         ids = getattr(self, "_lookup", None)
@@ -284,15 +351,14 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             ids = np.full(self.n_buckets_, -1, dtype=np.int32)
             ids[self.buckets_] = np.arange(len(self.buckets_), dtype=np.int32)
             self._lookup = ids
+        seed, mask = np.uint32(self.seed), np.uint32(self.n_buckets_ - 1)
+        return BYTE_CLASSES, self.ngrams_, seed, mask, ids, bool(self.sublinear_tf)
+
+    def _norms(self) -> Array:
+        """Give the lengths of a row's word part and character part."""
         both = self.ngrams_[1] > 0 and self.ngrams_[3] > 0
         norms = np.array([1.0, CHAR_WEIGHT if both else 1.0], dtype=np.float32)
-        if both:
-            norms /= np.sqrt(np.sum(norms**2))
-        seed, mask = np.uint32(self.seed), np.uint32(self.n_buckets_ - 1)
-        return (
-            BYTE_CLASSES, self.ngrams_, seed, mask, ids, self.idf_,
-            bool(self.sublinear_tf), norms,
-        )  # fmt: skip
+        return norms / np.sqrt(np.sum(norms**2)) if both else norms
 
     def _normalise(self, text: str) -> str:
         """Normalise one text that is not ASCII."""
@@ -303,7 +369,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
     def _find_names(self, data: Array, offsets: Array) -> NDArray[np.object_]:
         from udt.features import text as kernels
 
-        classes, ngrams, seed, mask, ids = self._kernel_arguments()[:5]
+        classes, ngrams, seed, mask, ids = self._hash_arguments()[:5]
         n_features = len(self.buckets_)
         utf8, where = kernels.name_features(
             data, offsets, classes, ngrams, seed, mask, ids, n_features

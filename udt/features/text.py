@@ -201,44 +201,63 @@ def count_rows(
 
 
 @kernel
-def weigh(
-    buckets: Array, counts: Array, begin: int, end: int, ids: Array, idf: Array, sublinear: bool,
-    norm: float, nnz: int, indices: Array, values: Array,
+def append_known(
+    buckets: Array, counts: Array, begin: int, end: int, ids: Array, sublinear: bool, nnz: int,
+    indices: Array, values: Array,
 ) -> int:  # fmt: skip
-    """Append the known ones of ``buckets[begin:end]`` to a CSR row, scaled to length ``norm``."""
-    start = nnz
-    square = np.float32(0)
+    """Append the known ones of ``buckets[begin:end]`` to a CSR row; return the new end."""
     for j in range(begin, end):
         i = ids[buckets[j]]
         if i < 0:
             continue
-        value = np.float32(counts[j])
-        if sublinear and counts[j] > 1:
-            value = np.float32(1) + np.log(value)
-        value *= idf[i]
         indices[nnz] = i
-        values[nnz] = value
-        square += value * value
+        values[nnz] = counts[j]
+        if sublinear and counts[j] > 1:
+            values[nnz] = np.float32(1) + np.log(np.float32(counts[j]))
         nnz += 1
+    return nnz
+
+
+@kernel
+def scale_part(
+    indices: Array, values: Array, begin: int, end: int, weights: Array, norm: float
+) -> None:
+    """Multiply a part of a row by its columns' weights, and scale it to length ``norm``."""
+    square = np.float32(0)
+    for j in range(begin, end):
+        value = values[j] * weights[indices[j]]
+        values[j] = value
+        square += value * value
     if square > 0:
         scale = np.float32(norm) / np.sqrt(square)
-        for j in range(start, nnz):
+        for j in range(begin, end):
             values[j] *= scale
-    return nnz
+
+
+@kernel
+def scale_rows(
+    indptr: Array, middles: Array, indices: Array, values: Array, weights: Array, norms: Array,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """Weigh and scale the word parts and character parts of rows ``first:last``."""
+    for row in range(first, last):
+        scale_part(indices, values, indptr[row], middles[row], weights, norms[0])
+        scale_part(indices, values, middles[row], indptr[row + 1], weights, norms[1])
 
 
 @kernel
 def transform_rows(
     data: Array, offsets: Array, first: int, last: int, classes: Array, ngrams: Array, seed: int,
-    mask: int, ids: Array, idf: Array, sublinear: bool, norms: Array,
-) -> tuple[Array, Array, Array]:  # fmt: skip
-    """Give rows ``first:last`` as CSR: indptr, indices, values."""
+    mask: int, ids: Array, sublinear: bool,
+) -> tuple[Array, Array, Array, Array]:  # fmt: skip
+    """Give the counts of rows ``first:last`` as CSR: indptr, ends of the word parts, indices, values."""
     text, starts = text_buffers(offsets, first, last)
     spans = np.empty((0, 2), dtype=np.int64)
     buckets = np.empty(1024, dtype=np.uint32)
     counts = np.empty(1024, dtype=np.int32)
     slots = np.empty(4096, dtype=np.int32)
     indptr = np.zeros(last - first + 1, dtype=np.int64)
+    middles = np.empty(last - first, dtype=np.int64)
     indices = np.empty(1024, dtype=np.int32)
     values = np.empty(1024, dtype=np.float32)
     nnz = 0
@@ -261,15 +280,53 @@ def transform_rows(
             larger_values = np.empty(2 * (nnz + folded), dtype=np.float32)
             larger_values[:nnz] = values[:nnz]
             values = larger_values
-        nnz = weigh(
-            buckets, counts, 0, folded_words, ids, idf, sublinear, norms[0], nnz, indices, values
+        nnz = append_known(buckets, counts, 0, folded_words, ids, sublinear, nnz, indices, values)
+        middles[row - first] = nnz
+        nnz = append_known(
+            buckets, counts, folded_words, folded, ids, sublinear, nnz, indices, values
         )
-        nnz = weigh(
-            buckets, counts, folded_words, folded, ids, idf, sublinear, norms[1], nnz, indices,
-            values,
-        )  # fmt: skip
         indptr[row - first + 1] = nnz
-    return indptr, indices[:nnz].copy(), values[:nnz].copy()
+    return indptr, middles, indices[:nnz].copy(), values[:nnz].copy()
+
+
+@kernel
+def information(
+    indptr: Array, indices: Array, targets: Array, n_features: int, prior: Array, smoothing: float
+) -> Array:
+    """Give the square root of how much each feature's presence tells of the class, in nats.
+
+    That is the Kullback-Leibler divergence between the classes of the rows that hold the feature,
+    smoothed by ``smoothing`` rows of the ``prior`` distribution, and ``prior``.
+    """
+    ends = np.zeros(n_features + 1, dtype=np.int64)
+    for j in range(indices.shape[0]):
+        ends[indices[j] + 1] += 1
+    for i in range(n_features):
+        ends[i + 1] += ends[i]
+    at = ends[:-1].copy()
+    labels = np.empty(indices.shape[0], dtype=np.int32)  # of the rows that hold each feature
+    for row in range(indptr.shape[0] - 1):
+        for j in range(indptr[row], indptr[row + 1]):
+            labels[at[indices[j]]] = targets[row]
+            at[indices[j]] += 1
+    weights = np.zeros(n_features, dtype=np.float32)
+    tally = np.zeros(prior.shape[0], dtype=np.int64)
+    for i in range(n_features):
+        for j in range(ends[i], ends[i + 1]):
+            tally[labels[j]] += 1
+        n = ends[i + 1] - ends[i] + smoothing
+        divergence = 0.0
+        rest = 1.0  # prior of the classes that never meet the feature
+        for j in range(ends[i], ends[i + 1]):
+            c = labels[j]
+            if tally[c] > 0:
+                p = (tally[c] + smoothing * prior[c]) / n
+                divergence += p * np.log(p / prior[c])
+                rest -= prior[c]
+                tally[c] = 0
+        divergence += rest * smoothing / n * np.log(smoothing / n)
+        weights[i] = np.sqrt(max(divergence, 0.0))
+    return weights
 
 
 @kernel

@@ -71,7 +71,7 @@ def fit_network(
                 raise Diverged  # in the last step, which no loss has seen
             return network, history
         except Diverged:
-            rate = settings.learning_rate_init
+            rate = settings.wide_rate
             settings = settings.slower()
             warnings.warn(
                 f"Training diverged at learning_rate_init={rate:g}; starting again at a tenth of "

@@ -110,7 +110,7 @@ class Trainer:
         """Take one step on the rows numbered in ``batch``; return the sum of their losses."""
         network, settings, n = self.network, self.settings, len(batch)
         targets, weights = self.targets[batch], self.weights[batch]
-        rate = np.float32(settings.learning_rate_init * decay)
+        rate = np.float32(settings.hidden_rate * decay)
         wide_rate = np.float32(settings.wide_rate * decay)
         head_rate = np.float32(settings.head_rate * decay)
         has_hidden, has_wide = network.embedding.shape[1] > 0, len(network.wide) > 0

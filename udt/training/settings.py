@@ -11,8 +11,8 @@ class Settings:
 
     max_iter: int
     batch_size: int
-    learning_rate_init: float
     wide_rate: float
+    hidden_rate: float
     head_rate: float
     dropout: float
     wide_dropout: float
@@ -24,7 +24,7 @@ class Settings:
         """Give the same settings at a tenth of all rates."""
         return replace(
             self,
-            learning_rate_init=self.learning_rate_init / 10,
             wide_rate=self.wide_rate / 10,
+            hidden_rate=self.hidden_rate / 10,
             head_rate=self.head_rate / 10,
         )
