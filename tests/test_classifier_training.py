@@ -205,7 +205,7 @@ def test_too_few_rows_to_hold_any_out():
 def many_rows(n_classes, n=3000):
     """Rows enough that batches go to threads."""
     random = np.random.default_rng(0)
-    X = sp.random(n, 500, 0.04, format="csr", dtype=np.float32, random_state=0)
+    X = sp.random(n, 500, 0.12, format="csr", dtype=np.float32, random_state=0)
     return X, random.permutation(np.arange(n) % n_classes)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from udt import UDTClassifier, defaults
 
+SHAPES = [(64, 1000, True), (64, 1000, False), (0, 1000, True)]
 SIZES = [1, 2, 100, 5_000, 100_000, 2_000_000, 10**9]
 
 
@@ -84,7 +85,7 @@ def test_values_in_range_pass(name, value):
     model = UDTClassifier(**{name: value})
     defaults.check(model)
     # Whatever type it came in, training gets a plain number.
-    for setting in vars(defaults.settings(model, 1000, 3)).values():
+    for setting in vars(defaults.settings(model, 1000, SHAPES[0])).values():
         assert type(setting) in (int, float)
 
 
@@ -94,12 +95,12 @@ def test_a_network_needs_a_path():
 
 
 @pytest.mark.parametrize("n_rows", SIZES)
-@pytest.mark.parametrize("n_classes", [2, 77, 100_000])
-def test_settings_suit_any_size(n_rows, n_classes):
-    settings = defaults.settings(UDTClassifier(), n_rows, n_classes)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_settings_suit_any_size(n_rows, shape):
+    settings = defaults.settings(UDTClassifier(), n_rows, shape)
     assert 1 <= settings.batch_size <= min(n_rows, 65536)
     assert settings.max_iter >= 1
-    rates = (settings.learning_rate_init, settings.wide_rate, settings.head_rate)
+    rates = (settings.wide_rate, settings.hidden_rate, settings.head_rate)
     assert all(np.isfinite(rate) and rate > 0 for rate in rates)
     shares = (settings.dropout, settings.wide_dropout, settings.hidden_dropout)
     assert all(0 <= share < 1 for share in shares)
@@ -107,8 +108,9 @@ def test_settings_suit_any_size(n_rows, n_classes):
     assert settings.initial_state > 0
 
 
-def test_more_rows_take_larger_batches_and_fewer_passes():
-    every = [defaults.settings(UDTClassifier(), n_rows, 10) for n_rows in SIZES]
+@pytest.mark.parametrize("shape", SHAPES)
+def test_more_rows_take_larger_batches_and_fewer_passes(shape):
+    every = [defaults.settings(UDTClassifier(), n_rows, shape) for n_rows in SIZES]
     sizes = [settings.batch_size for settings in every]
     passes = [settings.max_iter for settings in every]
     assert sizes == sorted(sizes)
@@ -121,15 +123,15 @@ def test_what_is_given_is_taken():
         max_iter=7, batch_size=33, learning_rate_init=0.125, dropout=0.3, hidden_dropout=0.6,
         label_smoothing=0.05,
     )  # fmt: skip
-    settings = defaults.settings(model, 1000, 3)
+    settings = defaults.settings(model, 1000, SHAPES[0])
     assert settings.max_iter == 7
     assert settings.batch_size == 33
-    assert settings.learning_rate_init == 0.125
+    assert settings.wide_rate == 0.125
     assert settings.dropout == settings.wide_dropout == 0.3
     assert settings.hidden_dropout == 0.6
     assert settings.label_smoothing == 0.05
-    halved = defaults.settings(model.set_params(learning_rate_init=0.0625), 1000, 3)
-    assert halved.wide_rate == settings.wide_rate / 2
+    halved = defaults.settings(model.set_params(learning_rate_init=0.0625), 1000, SHAPES[0])
+    assert halved.hidden_rate == settings.hidden_rate / 2
     assert halved.head_rate == settings.head_rate / 2
 
 

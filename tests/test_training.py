@@ -24,8 +24,8 @@ N_FEATURES = 30
 SETTINGS = Settings(
     max_iter=3,
     batch_size=16,
-    learning_rate_init=0.2,
     wide_rate=0.1,
+    hidden_rate=0.2,
     head_rate=0.05,
     dropout=0.1,
     wide_dropout=0.2,
@@ -100,7 +100,7 @@ def naive_step(network, csr, targets, weights, batch, settings, decay, key, stat
     hidden_gradient = gradient @ old["output"] * slope
     new = {}
     new["embedding"], states["embedding"] = naive.scatter(
-        csr, batch, hidden_gradient, settings.learning_rate_init * decay, old["embedding"],
+        csr, batch, hidden_gradient, settings.hidden_rate * decay, old["embedding"],
         states["embedding"], settings.dropout, key,
     )  # fmt: skip
     new["wide"], states["wide"] = naive.scatter(
@@ -271,18 +271,18 @@ def test_diverging_training_starts_again_at_a_lower_rate(monkeypatch):
     rates = []
 
     def train_batch(self, batch, decay, key):
-        rates.append(self.settings.learning_rate_init)
+        rates.append(self.settings.wide_rate)
         self.network.bias[0] = 99
-        return np.nan if self.settings.learning_rate_init > 0.01 else 1.0
+        return np.nan if self.settings.wide_rate > 0.005 else 1.0
 
     monkeypatch.setattr(loop.Trainer, "train_batch", train_batch)
     with pytest.warns(ConvergenceWarning) as warned:
         network, history = fit()
     assert [str(warning.message).split("=")[1].split(";")[0] for warning in warned] == [
-        "0.2",
-        "0.02",
+        "0.1",
+        "0.01",
     ]
-    assert sorted(set(rates)) == pytest.approx([0.002, 0.02, 0.2])
+    assert sorted(set(rates)) == pytest.approx([0.001, 0.01, 0.1])
     assert len(history.losses) == SETTINGS.max_iter
     assert network.bias[0] == 99
 
@@ -304,7 +304,7 @@ def test_each_try_starts_from_the_same_new_network(monkeypatch):
 
 def test_training_that_diverges_at_every_rate_names_the_last(monkeypatch):
     monkeypatch.setattr(loop.Trainer, "train_batch", lambda *arguments: np.nan)
-    message = r"diverges even at learning_rate_init=0.0002. Are there extreme values in X or"
+    message = r"diverges even at learning_rate_init=0.0001. Are there extreme values in X or"
     with pytest.warns(ConvergenceWarning), pytest.raises(ValueError, match=message):
         fit()
 
@@ -321,11 +321,10 @@ def test_weights_that_burst_in_the_last_step_count_as_diverged(monkeypatch):
 
 def test_a_slower_setting_is_a_tenth_of_all_rates():
     slower = SETTINGS.slower()
-    assert slower.learning_rate_init == pytest.approx(0.02)
-    assert slower.wide_rate == pytest.approx(0.01)
-    assert slower.head_rate == pytest.approx(0.005)
-    restored = replace(slower, learning_rate_init=0.2, wide_rate=0.1, head_rate=0.05)
-    assert restored == SETTINGS
+    rates = ("wide_rate", "hidden_rate", "head_rate")
+    for name in rates:
+        assert getattr(slower, name) == pytest.approx(getattr(SETTINGS, name) / 10)
+    assert replace(slower, **{name: getattr(SETTINGS, name) for name in rates}) == SETTINGS
 
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])
