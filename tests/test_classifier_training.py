@@ -64,6 +64,13 @@ def test_a_class_whose_rows_weigh_nothing_is_known_but_never_likely():
     assert "pin" not in model.predict(TEXTS)
 
 
+def test_all_weight_on_one_class():
+    weights = (np.array(LABELS) == "pin").astype(float)
+    model = make(max_iter=20).fit(TEXTS, LABELS, sample_weight=weights)
+    assert set(model.predict([*TEXTS, "", "zyx"])) == {"pin"}
+    assert np.isfinite(model.predict_proba(TEXTS)).all()
+
+
 def test_only_the_ratio_of_weights_matters():
     weights = np.arange(1.0, 37)
     first = make().fit(TEXTS, LABELS, sample_weight=weights)
