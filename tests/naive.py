@@ -93,23 +93,50 @@ def document_frequencies(rows: Sequence[Sequence[int]]) -> Counter[int]:
     return Counter(bucket for row in rows for bucket in set(row))
 
 
-def weigh(
-    buckets: Sequence[int],
-    *,
-    ids: dict[int, int],
-    idf: Sequence[float],
-    sublinear: bool,
-    norm: float,
+def known_counts(
+    buckets: Sequence[int], ids: dict[int, int], sublinear: bool
 ) -> list[tuple[int, float]]:
-    """Weigh the known buckets of a part of a row, scaled to a length, in order of appearance.
+    """Count the known buckets of a part of a row, in order of appearance.
 
-    >>> weigh([7, 7, 8, 9], ids={7: 0, 8: 1}, idf=[1.0, 1.0], sublinear=False, norm=5**0.5)
+    >>> known_counts([7, 7, 8, 9], {7: 0, 8: 1}, sublinear=False)
     [(0, 2.0), (1, 1.0)]
     """
-    entries = []
-    for bucket, count in Counter(buckets).items():
-        if bucket in ids:
-            tf = 1 + math.log(count) if sublinear else count
-            entries.append((ids[bucket], tf * idf[ids[bucket]]))
-    length = math.sqrt(sum(value * value for _, value in entries))
-    return [(column, value * norm / length) for column, value in entries]
+    return [
+        (ids[bucket], 1 + math.log(count) if sublinear else float(count))
+        for bucket, count in Counter(buckets).items()
+        if bucket in ids
+    ]
+
+
+def scale(
+    part: Sequence[tuple[int, float]], weights: Sequence[float], norm: float
+) -> list[tuple[int, float]]:
+    """Multiply a part of a row by its columns' weights, and scale it to a length.
+
+    >>> scale([(0, 1.0), (1, 2.0)], weights=[3.0, 2.0], norm=10.0)
+    [(0, 6.0), (1, 8.0)]
+    """
+    weighed = [(column, value * weights[column]) for column, value in part]
+    length = math.sqrt(sum(value * value for _, value in weighed)) or 1.0
+    return [(column, value * norm / length) for column, value in weighed]
+
+
+def information(
+    rows: Sequence[Sequence[int]], targets: Sequence[int], n_features: int, smoothing: float
+) -> list[float]:
+    """Give the square root of each feature's Kullback-Leibler divergence from the prior.
+
+    >>> information([[0], [0], [1]], [0, 0, 1], n_features=2, smoothing=0.0)
+    [0.636..., 1.048...]
+    """
+    n_classes = max(targets) + 1
+    prior = [targets.count(c) / len(targets) for c in range(n_classes)]
+    roots = []
+    for feature in range(n_features):
+        held = [target for row, target in zip(rows, targets, strict=True) if feature in row]
+        divergence = 0.0
+        for c in range(n_classes):
+            p = (held.count(c) + smoothing * prior[c]) / (len(held) + smoothing)
+            divergence += p * math.log(p / prior[c]) if p > 0 else 0.0
+        roots.append(math.sqrt(max(divergence, 0.0)))
+    return roots

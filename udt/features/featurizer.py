@@ -35,8 +35,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
     UTF-8 bytes into ``n_buckets`` buckets, and those that occur in at least ``min_df`` rows get
     dense column numbers, most frequent first, so that nothing is as wide as the hash.
 
-    A value is ``(1 + log(count)) * weight``. The word part and the character part of a row are scaled
-    to lengths in the ratio 1 to 0.7, the whole row to length 1.
+    A value is ``(1 + log(count)) * weight``. The word part and the character part of a row are
+    scaled to lengths in the ratio 1 to 0.7, so that a row that has both is of length 1.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
     >>> X.shape
     (3, 5)
     >>> list(featurizer.get_feature_names_out())
-    ['fish', 'red', 'red fish', 'blue', 'blue fish']
+    ['fish', 'red', 'red fish', 'blue fish', 'blue']
     """
 
     def __init__(
@@ -167,7 +167,13 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         targets = None
         if self.weighting == "information":
             _, targets = number_labels(check_labels(y, len(column)))
-        return self._fit_transform(column, targets)
+        before = vars(self).copy()
+        try:
+            return self._fit_transform(column, targets)
+        except BaseException:  # Ctrl-C too: new buckets beside old weights would be read past
+            vars(self).clear()
+            vars(self).update(before)
+            raise
 
     def transform(self, X: Any) -> sp.csr_matrix:
         """Turn texts into weighted n-grams.

@@ -36,11 +36,13 @@ BYTE_CLASSES = _byte_classes()
 
 
 @kernel
-def split_words(data: Array, start: int, end: int, classes: Array, text: Array, starts: Array) -> int:
+def split_words(
+    data: Array, start: int, end: int, classes: Array, text: Array, starts: Array
+) -> int:
     """Write the folded words of ``data[start:end]`` to ``text`` as ``" one two "``.
 
-    Word ``w`` is ``text[starts[w] : starts[w + 1] - 1]``. Return the number of words. ``text`` needs
-    room for 2 * (end - start) + 6 bytes, ``starts`` for end - start + 2 numbers.
+    Word ``w`` is ``text[starts[w] : starts[w + 1] - 1]``. Return the number of words. ``text``
+    needs room for 2 * (end - start) + 6 bytes, ``starts`` for end - start + 2 numbers.
     """
     text[0] = SPACE
     length = 1
@@ -250,7 +252,7 @@ def transform_rows(
     data: Array, offsets: Array, first: int, last: int, classes: Array, ngrams: Array, seed: int,
     mask: int, ids: Array, sublinear: bool,
 ) -> tuple[Array, Array, Array, Array]:  # fmt: skip
-    """Give the counts of rows ``first:last`` as CSR: indptr, ends of the word parts, indices, values."""
+    """Give the counts of rows ``first:last`` as CSR: indptr, ends of word parts, indices, values."""
     text, starts = text_buffers(offsets, first, last)
     spans = np.empty((0, 2), dtype=np.int64)
     buckets = np.empty(1024, dtype=np.uint32)
