@@ -123,6 +123,16 @@ def test_early_stopping_holds_rows_out():
     assert bits(model) != bits(make(max_iter=50).fit(TEXTS, LABELS))
 
 
+def test_rows_held_out_do_not_train():
+    # A word to each row, and labels by chance: who has not seen a row cannot know its label.
+    texts = [f"word{i}" for i in range(200)]
+    labels = np.random.default_rng(0).permutation([0, 1] * 100)
+    model = make(early_stopping=True, validation_fraction=0.5, min_df=1, max_iter=20)
+    model.set_params(n_iter_no_change=20).fit(texts, labels)
+    assert 0.4 < model.validation_scores_[-1] < 0.6
+    assert model.set_params(early_stopping=False).fit(texts, labels).score(texts, labels) > 0.9
+
+
 def test_patience_is_counted_in_passes():
     model = make(early_stopping=True, n_iter_no_change=4, max_iter=50).fit(TEXTS, LABELS)
     assert model.n_iter_ - 1 - int(np.argmax(model.validation_scores_)) == 4
