@@ -29,12 +29,11 @@ def row_logits(
         data, offsets, 0, 1, classes, ngrams, seed, mask, ids, sublinear
     )
     scale_rows(indptr, middles, indices, values, weights, norms, 0, 1)
-    rows = np.zeros(1, dtype=np.int64)
     hidden = np.empty((1, embedding.shape[1]), dtype=np.float32)
     logits = np.empty((1, bias.shape[0]), dtype=np.float32)
-    gather(indptr, indices, values, rows, 0, 1, 0.0, 0, embedding, hidden)
-    activate(hidden, rows, 0, 1, 0.0, 0)
-    gather(indptr, indices, values, rows, 0, 1, 0.0, 0, wide, logits)
+    gather(indptr, indices, values, 0, 1, embedding, hidden)
+    activate(hidden, 0, 1, 0.0, 0)
+    gather(indptr, indices, values, 0, 1, wide, logits)
     for c in range(bias.shape[0]):
         total = bias[c]
         for d in range(hidden.shape[1]):

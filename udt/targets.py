@@ -48,7 +48,6 @@ def check_labels(y: Any, n_rows: int, name: str = "y") -> Array:
             )
     if labels.dtype.kind == "f" and np.isinf(labels).any():
         raise ValueError(f"{name} holds infinity, which is no class: give str or int labels.")
-    check_classification_targets(labels)
     return labels
 
 
@@ -72,7 +71,14 @@ def _find_missing(labels: Array) -> NDArray[np.bool_]:
 
 def number_labels(labels: Array) -> tuple[Array, Array]:
     """Give the sorted classes and each label's number among them."""
-    classes, targets = np.unique(labels, return_inverse=True)
+    if labels.dtype.kind in "OUS":  # NumPy would sort millions of strings, this only the classes
+        values = labels.tolist()
+        classes = np.unique(np.array(list(dict.fromkeys(values)), dtype=labels.dtype))
+        numbers = {label: number for number, label in enumerate(classes.tolist())}
+        targets = np.fromiter((numbers[value] for value in values), np.int64, len(values))
+    else:
+        classes, targets = np.unique(labels, return_inverse=True)
+    check_classification_targets(classes)
     if len(classes) < 2:
         only = classes.tolist()[0]
         raise ValueError(f"y has one class only ({only!r}): give rows of at least two.")

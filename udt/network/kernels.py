@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from udt.compilation import intrinsic, kernel
 
 Array = NDArray[Any]
+#: How many entries ahead rows of weights are asked for: they are scattered over a large table.
+AHEAD = 12
 
 
 @intrinsic(lambda x: np.float32(x).view(np.int32))
@@ -37,6 +39,24 @@ def float_of(typingctx: Any, x: Any) -> Any:
         return builder.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.int32), codegen
+
+
+@intrinsic(lambda weights, i: None)
+def prefetch(typingctx: Any, weights: Any, i: Any) -> Any:
+    """Ask for the cache line that holds element ``i`` of a contiguous array."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        pointer = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch.p0",
+            fnty=ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number]),
+        )
+        builder.call(function, [pointer, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(weights, types.int64), codegen
 
 
 @kernel
@@ -75,29 +95,55 @@ def is_dropped(key: int, row: int, position: int, limit: int) -> bool:
 
 
 @kernel
-def gather(
+def copy_rows(
     indptr: Array, indices: Array, values: Array, rows: Array, first: int, last: int,
-    dropout: float, key: int, weights: Array, out: Array,
+    dropout: float, key: int, batch_indptr: Array, batch_indices: Array, batch_values: Array,
 ) -> None:  # fmt: skip
-    """Sum ``value * weights[index]`` over each of samples ``rows[first:last]`` into ``out``.
+    """Copy samples ``rows[first:last]`` into a batch's own CSR, with dropout on their entries.
 
-    Indices past the last row of ``weights`` count as zero. ``dropout`` is the fraction of entries
-    left out (and made up for by the others).
+    A dropped entry gets the value 0, the others grow to make up for it.
     """
     limit = np.uint64(dropout * 2.0**32)
     scale = np.float32(1 / (1 - dropout))
     for i in range(first, last):
         row = rows[i]
+        to = batch_indptr[i]
+        for j in range(indptr[row + 1] - indptr[row]):
+            batch_indices[to + j] = indices[indptr[row] + j]
+            value = values[indptr[row] + j] * scale
+            if limit > 0 and is_dropped(key, row, j, limit):
+                value = np.float32(0)
+            batch_values[to + j] = value
+
+
+@kernel
+def prefetch_row(weights: Array, row: int) -> None:
+    """Ask for a row of weights, a cache line at a time."""
+    for d in range(0, weights.shape[1], 16):
+        prefetch(weights, row * weights.shape[1] + d)
+
+
+@kernel
+def gather(
+    indptr: Array, indices: Array, values: Array, first: int, last: int, weights: Array, out: Array
+) -> None:
+    """Sum ``value * weights[index]`` over each of rows ``first:last`` into ``out[first:last]``.
+
+    Indices past the last row of ``weights`` count as zero.
+    """
+    n_rows = weights.shape[0]
+    end = indptr[last]
+    for i in range(first, last):
         total = out[i]
         for d in range(total.shape[0]):
             total[d] = 0
-        for j in range(indptr[row], indptr[row + 1]):
+        for j in range(indptr[i], indptr[i + 1]):
+            if j + AHEAD < end and indices[j + AHEAD] < n_rows:
+                prefetch_row(weights, indices[j + AHEAD])
             index = indices[j]
-            if index >= weights.shape[0]:
+            value = values[j]
+            if index >= n_rows or value == 0:
                 continue
-            if limit > 0 and is_dropped(key, row, j - indptr[row], limit):
-                continue
-            value = values[j] * scale
             weight = weights[index]
             for d in range(total.shape[0]):
                 total[d] += value * weight[d]
@@ -105,27 +151,27 @@ def gather(
 
 @kernel
 def scatter(
-    indptr: Array, indices: Array, values: Array, rows: Array, dropout: float, key: int,
-    gradient: Array, squares: Array, rate: float, owner: int, n_owners: int,
-    weights: Array, state: Array,
+    indptr: Array, indices: Array, values: Array, n_samples: int, gradient: Array, squares: Array,
+    rate: float, owner: int, owner_mask: int, weights: Array, state: Array,
 ) -> None:  # fmt: skip
     """Take row-wise AdaGrad steps on the rows of ``weights`` that ``owner`` owns, in sample order.
 
-    ``squares[i]`` is the mean square of ``gradient[i]``; ``state`` adds up the mean squares that a
-    row of weights has seen.
+    Row ``index`` belongs to owner ``index & owner_mask``. ``squares[i]`` is the mean square of
+    ``gradient[i]``; ``state`` adds up the mean squares that a row of weights has seen.
     """
-    limit = np.uint64(dropout * 2.0**32)
-    scale = np.float32(1 / (1 - dropout))
-    for i in range(rows.shape[0]):
-        row = rows[i]
+    n_rows = weights.shape[0]
+    end = indptr[n_samples]
+    for i in range(n_samples):
         slope = gradient[i]
-        for j in range(indptr[row], indptr[row + 1]):
+        for j in range(indptr[i], indptr[i + 1]):
+            if j + AHEAD < end:
+                later = indices[j + AHEAD]
+                if later & owner_mask == owner and later < n_rows:
+                    prefetch_row(weights, later)
             index = indices[j]
-            if index % n_owners != owner or index >= weights.shape[0]:
+            value = values[j]
+            if index & owner_mask != owner or index >= n_rows or value == 0:
                 continue
-            if limit > 0 and is_dropped(key, row, j - indptr[row], limit):
-                continue
-            value = values[j] * scale
             state[index] += value * value * squares[i]
             step = rate * value / np.sqrt(state[index])
             weight = weights[index]
@@ -144,10 +190,8 @@ def mean_squares(gradient: Array, first: int, last: int, squares: Array) -> None
 
 
 @kernel
-def activate(
-    hidden: Array, rows: Array, first: int, last: int, dropout: float, key: int
-) -> None:
-    """Apply tanh and dropout to samples ``first:last``; dropped units become NaN-free zeros."""
+def activate(hidden: Array, first: int, last: int, dropout: float, key: int) -> None:
+    """Apply tanh to samples ``first:last``, and dropout to its results."""
     limit = np.uint64(dropout * 2.0**32)
     scale = np.float32(1 / (1 - dropout))
     for i in range(first, last):
@@ -158,7 +202,7 @@ def activate(
             hidden[i, d] = np.copysign(t, x) * scale
         if limit > 0:
             for d in range(hidden.shape[1]):
-                if is_dropped(key, rows[i], np.int64(-1 - d), limit):
+                if is_dropped(key, i, d, limit):
                     hidden[i, d] = 0
 
 

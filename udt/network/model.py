@@ -52,10 +52,12 @@ class SparseNetwork:
         n_hidden: int,
         n_embedded: int,
         is_wide: bool,
-        random_state: np.random.RandomState,
+        seed: int,
     ) -> Self:
         """Give a network of small random embeddings and zeros elsewhere: all classes alike."""
-        embedding = random_state.random_sample((n_embedded, n_hidden)).astype(np.float32)
+        embedding = np.random.Generator(np.random.PCG64(seed)).random(
+            (n_embedded, n_hidden), dtype=np.float32
+        )
         embedding -= np.float32(0.5)
         embedding *= np.float32(2 * _EMBEDDING_RANGE)
         return cls(
@@ -80,13 +82,14 @@ class SparseNetwork:
 
     def logits(self, rows: CSR, first: int, last: int) -> Array:
         """Give the logits of rows ``first:last``: (last - first, n_classes), float32."""
-        numbers = np.arange(first, last)
         n = last - first
+        indptr, indices, values = rows
+        block = (indptr[first : last + 1], indices, values)
         hidden = np.empty((n, self.embedding.shape[1]), dtype=np.float32)
         out = np.empty((n, self.n_classes), dtype=np.float32)
-        kernels.gather(*rows, numbers, 0, n, 0.0, 0, self.embedding, hidden)
-        kernels.activate(hidden, numbers, 0, n, 0.0, 0)
-        kernels.gather(*rows, numbers, 0, n, 0.0, 0, self.wide, out)
+        kernels.gather(*block, 0, n, self.embedding, hidden)
+        kernels.activate(hidden, 0, n, 0.0, 0)
+        kernels.gather(*block, 0, n, self.wide, out)
         out += hidden @ self.output.T
         out += self.bias
         return out

@@ -58,9 +58,7 @@ def fit_network(
     """
     seed, key = (int(n) for n in random.randint(2**31 - 1, size=2))
     for _ in range(_MAX_TRIES):
-        network = SparseNetwork.initialise(
-            n_features, n_classes, *shape, np.random.RandomState(seed)
-        )
+        network = SparseNetwork.initialise(n_features, n_classes, *shape, seed)
         trainer = Trainer(network, rows, targets, weights, settings, key, pool)
         try:
             with Progress(verbose, len(targets) * settings.max_iter) as progress:

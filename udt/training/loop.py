@@ -74,6 +74,9 @@ class Trainer:
         self.hidden_squares = np.empty(size, dtype=np.float32)
         self.squares = np.empty(size, dtype=np.float32)
         self.losses = np.empty(size, dtype=np.float32)
+        self.row_lengths = np.diff(rows[0])
+        self.batch_indices = np.empty(0, dtype=np.int32)
+        self.batch_values = np.empty((2, 0), dtype=np.float32)
         self.block_size = min(max(32, size // 16), 128)
 
     def _make_head(self, start: float) -> SoftmaxHead:
@@ -99,73 +102,89 @@ class Trainer:
             total = 0.0
             for first in range(0, n, size):
                 batch = order[first : first + size]
-                total += self.train_batch(batch, 1 - step / n_steps, self.key + epoch)
+                total += self.train_batch(batch, 1 - step / n_steps, epoch, step)
                 step += 1
                 tick(len(batch))
             if not np.isfinite(total):
                 raise Diverged
             yield total / n
 
-    def train_batch(self, batch: Array, decay: float, key: int) -> float:
-        """Take one step on the rows numbered in ``batch``; return the sum of their losses."""
-        network, settings, n = self.network, self.settings, len(batch)
+    def train_batch(self, batch: Array, decay: float, epoch: int, step: int) -> float:
+        """Take one step on the rows numbered in ``batch``; return the sum of their losses.
+
+        ``decay`` scales the rates; ``epoch`` and ``step`` make the keys of dropout.
+        """
+        key, step_key = self.key + epoch, self.key + step
+        network, settings, head, n = self.network, self.settings, self.head, len(batch)
         targets, weights = self.targets[batch], self.weights[batch]
-        rate = np.float32(settings.hidden_rate * decay)
-        wide_rate = np.float32(settings.wide_rate * decay)
-        head_rate = np.float32(settings.head_rate * decay)
+        hidden, logits, slopes = self.hidden[:n], self.logits[:n], self.hidden_gradient
         has_hidden, has_wide = network.embedding.shape[1] > 0, len(network.wide) > 0
-        hidden, logits = self.hidden[:n], self.logits[:n]
+        indptr = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(self.row_lengths[batch], out=indptr[1:])
+        indices, (values, wide_values) = self._buffers(int(indptr[-1]))
 
         def forward(block: tuple[int, int]) -> None:
-            kernels.gather(
-                *self.rows, batch, *block, settings.dropout, key, network.embedding, hidden
-            )
-            kernels.activate(hidden, batch, *block, settings.hidden_dropout, key)
-            kernels.gather(
-                *self.rows, batch, *block, settings.wide_dropout, key, network.wide, logits
-            )
-            self.head.gradients(
-                hidden, logits, targets, weights, *block, self.losses, self.hidden_gradient
-            )
-            kernels.activate_backward(
-                hidden, *block, settings.hidden_dropout, self.hidden_gradient
-            )
-            kernels.mean_squares(self.hidden_gradient, *block, self.hidden_squares)
+            if has_hidden:
+                kernels.copy_rows(
+                    *self.rows, batch, *block, settings.dropout, key, indptr, indices, values
+                )
+                kernels.gather(indptr, indices, values, *block, network.embedding, hidden)
+                kernels.activate(hidden, *block, settings.hidden_dropout, step_key)
+            if has_wide:
+                kernels.copy_rows(
+                    *self.rows, batch, *block, settings.wide_dropout, key, indptr, indices,
+                    wide_values,
+                )  # fmt: skip
+                kernels.gather(indptr, indices, wide_values, *block, network.wide, logits)
+            else:
+                logits[slice(*block)] = 0
+            head.gradients(hidden, logits, targets, weights, *block, self.losses, slopes)
+            if has_hidden:
+                kernels.activate_backward(hidden, *block, settings.hidden_dropout, slopes)
+                kernels.mean_squares(slopes, *block, self.hidden_squares)
             if has_wide:
                 kernels.mean_squares(logits, *block, self.squares)
 
         def update_embedding(owner: int) -> None:
+            rate = np.float32(settings.hidden_rate * decay)
             kernels.scatter(
-                *self.rows, batch, settings.dropout, key, self.hidden_gradient,
-                self.hidden_squares, rate, owner, n_owners, network.embedding,
-                self.embedding_state,
+                indptr, indices, values, n, slopes, self.hidden_squares, rate, owner,
+                n_owners - 1, network.embedding, self.embedding_state,
             )  # fmt: skip
 
         def update_wide(owner: int) -> None:
+            rate = np.float32(settings.wide_rate * decay)
             kernels.scatter(
-                *self.rows, batch, settings.wide_dropout, key, logits, self.squares, wide_rate,
-                owner, n_owners, network.wide, self.wide_state,
+                indptr, indices, wide_values, n, logits, self.squares, rate, owner,
+                n_owners - 1, network.wide, self.wide_state,
             )  # fmt: skip
 
         def update_head(block: tuple[int, int]) -> None:
-            self.head.update(hidden, logits, head_rate, *block)
+            head.update(hidden, logits, np.float32(settings.head_rate * decay), *block)
 
-        indptr = self.rows[0]
-        entries = float(np.sum(indptr[batch + 1] - indptr[batch]))
         width = network.embedding.shape[1] + (network.n_classes if has_wide else 0)
-        work = entries * width + n * network.output.size
-        n_owners = self.pool.n_threads if work > _WORTH_THREADS else 1
-        run = self.pool.map if n_owners > 1 else _run_inline
-        self.head.prepare(n)
+        work = int(indptr[-1]) * width + n * network.output.size
+        run: Callable[..., Any] = self.pool.map
+        n_owners = 1 << (self.pool.n_threads - 1).bit_length()
+        if work < _WORTH_THREADS:
+            run, n_owners = _run_inline, 1
+        head.prepare(n)
         run(forward, blocks(n, self.block_size))
         updates: list[tuple[Callable[[Any], None], Any]] = []
         if has_hidden:
             updates += [(update_embedding, owner) for owner in range(n_owners)]
         if has_wide:
             updates += [(update_wide, owner) for owner in range(n_owners)]
-        updates += [(update_head, block) for block in self.head.blocks]
+        updates += [(update_head, block) for block in head.blocks]
         run(lambda update: update[0](update[1]), updates)
         return float(self.losses[:n].sum(dtype=np.float64))
+
+    def _buffers(self, n_entries: int) -> tuple[Array, Array]:
+        """Give room for a batch's indices, and its values in the hidden and the linear path."""
+        if n_entries > len(self.batch_indices):
+            self.batch_indices = np.empty(n_entries * 5 // 4, dtype=np.int32)
+            self.batch_values = np.empty((2, n_entries * 5 // 4), dtype=np.float32)
+        return self.batch_indices, self.batch_values
 
 
 def _run_inline(function: Callable[..., Any], tasks: list[Any]) -> None:
