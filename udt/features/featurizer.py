@@ -167,12 +167,12 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         targets = None
         if self.weighting == "information":
             _, targets = number_labels(check_labels(y, len(column)))
-        before = vars(self).copy()
+        before = self.__dict__.copy()
         try:
             return self._fit_transform(column, targets)
         except BaseException:  # Ctrl-C too: new buckets beside old weights would be read past
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
 
     def transform(self, X: Any) -> sp.csr_matrix:

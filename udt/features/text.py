@@ -252,7 +252,7 @@ def transform_rows(
     data: Array, offsets: Array, first: int, last: int, classes: Array, ngrams: Array, seed: int,
     mask: int, ids: Array, sublinear: bool,
 ) -> tuple[Array, Array, Array, Array]:  # fmt: skip
-    """Give the counts of rows ``first:last`` as CSR: indptr, ends of word parts, indices, values."""
+    """Give the counts of rows ``first:last`` as CSR: indptr, word parts' ends, indices, values."""
     text, starts = text_buffers(offsets, first, last)
     spans = np.empty((0, 2), dtype=np.int64)
     buckets = np.empty(1024, dtype=np.uint32)
