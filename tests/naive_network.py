@@ -52,16 +52,15 @@ def scatter(csr, rows, gradient, rate, weights, state, dropout=0.0, key=0):
     return weights, state
 
 
-def hidden_mask(rows, n_hidden, dropout, key):
+def hidden_mask(shape, dropout, key):
     """Tell which hidden units dropout leaves alone."""
-    return np.array(
-        [[not is_dropped(key, int(row), -1 - d, dropout) for d in range(n_hidden)] for row in rows]
-    ).reshape(len(rows), n_hidden)
+    kept = [not is_dropped(key, i, d, dropout) for i in range(shape[0]) for d in range(shape[1])]
+    return np.array(kept, dtype=bool).reshape(shape)
 
 
-def activate(hidden, rows, dropout=0.0, key=0):
+def activate(hidden, dropout=0.0, key=0):
     """Apply tanh, then dropout."""
-    mask = hidden_mask(rows, hidden.shape[1], dropout, key)
+    mask = hidden_mask(hidden.shape, dropout, key)
     return np.tanh(hidden.astype(float)) * mask / (1 - dropout)
 
 

@@ -86,78 +86,103 @@ def test_dropout_takes_its_share_in_every_direction():
         assert abs(np.mean(taken[1:] & taken[:-1]) - 0.0625) < 0.02  # neighbours: independent
 
 
+def copy_batch(csr, batch, dropout=0.0, key=0):
+    """Copy rows into a batch's own CSR, in two blocks."""
+    lengths = np.diff(csr[0])[batch]
+    indptr = np.r_[0, np.cumsum(lengths)].astype(np.int64)
+    indices, values = np.full(indptr[-1], -1, np.int32), np.full(indptr[-1], 9, np.float32)
+    half = len(batch) // 2
+    for block in [(0, half), (half, len(batch))]:
+        kernels.copy_rows(*csr, batch, *block, dropout, key, indptr, indices, values)
+    return indptr, indices, values
+
+
+def gather(csr, batch, weights, dropout=0.0, key=0):
+    out = np.full((len(batch), weights.shape[1]), np.nan, dtype=np.float32)
+    kernels.gather(*copy_batch(csr, batch, dropout, key), 0, len(batch), weights, out)
+    return out
+
+
+def scatter(csr, batch, gradient, weights, state, owners=(0,), dropout=0.0, key=0, rate=0.1):
+    squares = np.mean(gradient**2, axis=1)
+    copied = copy_batch(csr, batch, dropout, key)
+    for owner in owners:
+        kernels.scatter(
+            *copied, len(batch), gradient, squares, np.float32(rate), owner, len(owners) - 1,
+            weights, state,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize("index_type", INDEX_TYPES)
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_copy_rows(index_type, dropout):
+    csr = make_csr(index_type=index_type)
+    indptr, indices, values = copy_batch(csr, BATCH, dropout, 5)
+    for i, row in enumerate(BATCH):
+        begin, end = csr[0][row], csr[0][row + 1]
+        np.testing.assert_array_equal(indices[indptr[i] : indptr[i + 1]], csr[1][begin:end])
+        kept = [not naive.is_dropped(5, int(row), j, dropout) for j in range(end - begin)]
+        expected = csr[2][begin:end] * np.array(kept, dtype=bool) / (1 - dropout)
+        same(values[indptr[i] : indptr[i + 1]], expected)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("width", [1, 3, 64])
-def test_gather(index_type, dropout, width):
-    csr, weights = make_csr(index_type=index_type), floats(N_FEATURES, width)
-    out = np.full((len(BATCH), width), np.nan, dtype=np.float32)
-    kernels.gather(*csr, BATCH, 0, len(BATCH), dropout, 5, weights, out)
-    same(out, naive.gather(csr, BATCH, weights, dropout, 5))
+def test_gather(dropout, width):
+    # Of enough rows that some are fetched ahead.
+    csr, weights = make_csr(n_rows=60), floats(N_FEATURES, width)
+    batch = np.random.default_rng(0).permutation(60)[:40]
+    same(gather(csr, batch, weights, dropout, 5), naive.gather(csr, batch, weights, dropout, 5))
 
 
-def test_gather_writes_its_samples_only():
-    csr, weights = make_csr(), floats(N_FEATURES, 3)
-    out = np.full((len(BATCH), 3), 9, dtype=np.float32)
-    kernels.gather(*csr, BATCH, 2, 4, 0.0, 0, weights, out)
+@pytest.mark.parametrize("index_type", INDEX_TYPES)
+def test_gather_straight_from_the_rows(index_type):
+    csr, weights = make_csr(index_type=index_type), floats(N_FEATURES, 3)
+    weights.flags.writeable = False
+    out = np.full((12, 3), 9, dtype=np.float32)
+    kernels.gather(*csr, 2, 4, weights, out)
     assert (out[:2] == 9).all()
     assert (out[4:] == 9).all()
-    same(out[2:4], naive.gather(csr, BATCH, weights)[2:4])
+    same(out[2:4], naive.gather(csr, np.arange(12), weights)[2:4])
 
 
 def test_gather_agrees_with_scipy():
     csr, weights = make_csr(), floats(N_FEATURES, 4)
     out = np.empty((12, 4), dtype=np.float32)
-    kernels.gather(*csr, np.arange(12), 0, 12, 0.0, 0, weights, out)
+    kernels.gather(*csr, 0, 12, weights, out)
     same(out, sp.csr_matrix(csr[::-1], shape=(12, N_FEATURES)).astype(float) @ weights)
 
 
 @pytest.mark.parametrize("n_weights", [0, 6])
 def test_features_past_the_weights_count_as_zero(n_weights):
-    csr, weights = make_csr(), floats(N_FEATURES, 3)[:n_weights]
-    out = np.empty((len(BATCH), 3), dtype=np.float32)
-    kernels.gather(*csr, BATCH, 0, len(BATCH), 0.0, 0, weights, out)
-    same(out, naive.gather(csr, BATCH, weights))
-    state = np.ones(n_weights, dtype=np.float32)
-    gradient = floats(len(BATCH), 3)
-    squares = np.mean(gradient**2, axis=1)
-    expected = naive.scatter(csr, BATCH, gradient, 0.1, weights, state)
-    weights = weights.copy()
-    kernels.scatter(
-        *csr, BATCH, 0.0, 0, gradient, squares, np.float32(0.1), 0, 1, weights, state
-    )  # fmt: skip
+    csr, weights = make_csr(n_rows=40), floats(N_FEATURES, 3)[:n_weights].copy()
+    batch = np.arange(40)
+    same(gather(csr, batch, weights), naive.gather(csr, batch, weights))
+    state, gradient = np.ones(n_weights, dtype=np.float32), floats(40, 3)
+    expected = naive.scatter(csr, batch, gradient, 0.1, weights, state)
+    scatter(csr, batch, gradient, weights, state)
     same(weights, expected[0])
     same(state, expected[1])
 
 
-@pytest.mark.parametrize("index_type", INDEX_TYPES)
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-@pytest.mark.parametrize("n_owners", [1, 2, 3])
-def test_scatter(index_type, dropout, n_owners):
-    csr, weights, gradient = make_csr(index_type=index_type), floats(N_FEATURES, 5), floats(6, 5)
+@pytest.mark.parametrize("n_owners", [1, 2, 4])
+def test_scatter(dropout, n_owners):
+    csr, weights, gradient = make_csr(), floats(N_FEATURES, 5), floats(6, 5)
     state = np.full(N_FEATURES, 0.1, dtype=np.float32)
-    squares = np.mean(gradient**2, axis=1)
     expected = naive.scatter(csr, BATCH, gradient, 0.1, weights, state, dropout, 5)
-    for owner in range(n_owners):
-        kernels.scatter(
-            *csr, BATCH, dropout, 5, gradient, squares, np.float32(0.1), owner, n_owners, weights,
-            state,
-        )  # fmt: skip
+    scatter(csr, BATCH, gradient, weights, state, range(n_owners), dropout, 5)
     same(weights, expected[0])
     same(state, expected[1])
 
 
 def test_the_number_of_owners_and_their_order_change_no_bit():
     csr, gradient = make_csr(n_rows=200), floats(200, 7)
-    squares, rows = np.mean(gradient**2, axis=1), np.random.default_rng(0).permutation(200)
+    batch = np.random.default_rng(0).permutation(200)
     results = []
-    for owners in ([0], [0, 1], [1, 0], [2, 0, 1]):
+    for owners in ([0], [0, 1], [1, 0], [2, 0, 3, 1]):
         weights, state = floats(N_FEATURES, 7), np.full(N_FEATURES, 0.1, dtype=np.float32)
-        for owner in owners:
-            kernels.scatter(
-                *csr, rows, 0.3, 8, gradient, squares, np.float32(0.1), owner, len(owners),
-                weights, state,
-            )  # fmt: skip
+        scatter(csr, batch, gradient, weights, state, owners, dropout=0.3, key=8)
         results.append(weights.tobytes() + state.tobytes())
     assert len(set(results)) == 1
 
@@ -167,12 +192,12 @@ def test_each_owner_touches_its_own_rows_only():
     before = floats(N_FEATURES, 2)
     weights, state = before.copy(), np.ones(N_FEATURES, dtype=np.float32)
     kernels.scatter(
-        *csr, BATCH, 0.0, 0, gradient, np.mean(gradient**2, axis=1), np.float32(1), 1, 3,
+        *copy_batch(csr, BATCH), 6, gradient, np.mean(gradient**2, axis=1), np.float32(1), 1, 3,
         weights, state,
     )  # fmt: skip
     touched = np.flatnonzero((weights != before).any(axis=1) | (state != 1))
     assert len(touched)
-    assert set(touched % 3) == {1}
+    assert set(touched % 4) == {1}
 
 
 @pytest.mark.parametrize("dropout", [0.2, 0.6])
@@ -181,15 +206,18 @@ def test_gather_and_scatter_leave_out_the_same_entries(dropout):
     n = 200
     csr = (np.array([0, n]), np.arange(n), np.ones(n, dtype=np.float32))
     row = np.array([0])
-    seen = np.empty((1, n), dtype=np.float32)
-    kernels.gather(*csr, row, 0, 1, dropout, 3, np.eye(n, dtype=np.float32), seen)
+    seen = gather(csr, row, np.eye(n, dtype=np.float32), dropout, 3)
     weights, state = np.zeros((n, 1), dtype=np.float32), np.ones(n, dtype=np.float32)
-    gradient = np.ones((1, 1), dtype=np.float32)
-    kernels.scatter(
-        *csr, row, dropout, 3, gradient, gradient[0], np.float32(1), 0, 1, weights, state
-    )  # fmt: skip
+    scatter(csr, row, np.ones((1, 1), np.float32), weights, state, dropout=dropout, key=3)
     np.testing.assert_array_equal(seen[0] != 0, weights[:, 0] != 0)
     assert abs(np.mean(seen[0] == 0) - dropout) < 0.15
+
+
+def test_fetching_ahead_changes_nothing():
+    weights = floats(N_FEATURES, 40)
+    before = weights.copy()
+    kernels.prefetch_row(weights, N_FEATURES - 1)
+    np.testing.assert_array_equal(weights, before)
 
 
 def test_mean_squares():
@@ -203,25 +231,25 @@ def test_activate_and_its_slope(dropout):
     x = floats(6, 40) * 3
     hidden, gradient = x.copy(), floats(6, 40, seed=2)
     gradient_out = gradient.copy()
-    kernels.activate(hidden, BATCH, 0, 6, dropout, 9)
-    same(hidden, naive.activate(x, BATCH, dropout, 9), rtol=1e-5, atol=1e-6)
+    kernels.activate(hidden, 0, 6, dropout, 9)
+    same(hidden, naive.activate(x, dropout, 9), rtol=1e-5, atol=1e-6)
     kernels.activate_backward(hidden, 0, 6, dropout, gradient_out)
     step = 1e-5
-    up = naive.activate(x.astype(float) + step, BATCH, dropout, 9)
-    down = naive.activate(x.astype(float) - step, BATCH, dropout, 9)
+    up = naive.activate(x.astype(float) + step, dropout, 9)
+    down = naive.activate(x.astype(float) - step, dropout, 9)
     same(gradient_out, gradient * (up - down) / (2 * step), rtol=1e-3, atol=1e-5)
 
 
 def test_activate_at_the_extremes():
     hidden = np.array([[0, -0.0, 50, -50, 1e30, -1e30, np.inf, -np.inf, 1e-6]], dtype=np.float32)
-    kernels.activate(hidden, np.array([0]), 0, 1, 0.0, 0)
+    kernels.activate(hidden, 0, 1, 0.0, 0)
     np.testing.assert_allclose(hidden[0], [0, 0, 1, -1, 1, -1, 1, -1, 1e-6], rtol=0.1, atol=1e-7)
 
 
 def test_activate_writes_its_samples_only():
     x = floats(6, 4)
     hidden, gradient = x.copy(), x.copy()
-    kernels.activate(hidden, BATCH, 2, 4, 0.5, 9)
+    kernels.activate(hidden, 2, 4, 0.5, 9)
     kernels.activate_backward(hidden, 2, 4, 0.5, gradient)
     for array in (hidden, gradient):
         np.testing.assert_array_equal(array[[0, 1, 4, 5]], x[[0, 1, 4, 5]])
@@ -300,9 +328,8 @@ def test_nan_stays_visible(bits, n_classes):
         assert np.isnan(losses[0])
         assert np.isnan(logits).any()
     weights = np.full((N_FEATURES, 2), nan)
-    out = np.zeros((1, 2), dtype=np.float32)
-    kernels.gather(*make_csr(), np.array([0]), 0, 1, 0.0, 0, weights, out)
-    kernels.activate(out, np.array([0]), 0, 1, 0.0, 0)
+    out = gather(make_csr(), np.array([0]), weights)
+    kernels.activate(out, 0, 1, 0.0, 0)
     assert np.isnan(out).all()
 
 

@@ -17,9 +17,7 @@ def make_rows(n=40, n_features=30, seed=0):
 
 def make_network(n_features=30, n_classes=5, n_hidden=8, n_embedded=30, is_wide=True):
     """Weights of any size, since new ones are mostly zero."""
-    network = SparseNetwork.initialise(
-        n_features, n_classes, n_hidden, n_embedded, is_wide, np.random.RandomState(0)
-    )
+    network = SparseNetwork.initialise(n_features, n_classes, n_hidden, n_embedded, is_wide, seed=0)
     random = np.random.default_rng(1)
     for array in network.arrays().values():
         array[:] = random.normal(size=array.shape)
@@ -39,7 +37,7 @@ SHAPES = {
 
 
 def test_a_new_network_takes_all_classes_for_alike():
-    network = SparseNetwork.initialise(30, 5, 8, 20, True, np.random.RandomState(0))
+    network = SparseNetwork.initialise(30, 5, 8, 20, True, seed=0)
     assert network.wide.shape == (30, 5)
     assert network.embedding.shape == (20, 8)
     assert network.output.shape == (5, 8)
@@ -52,16 +50,13 @@ def test_a_new_network_takes_all_classes_for_alike():
 
 
 def test_a_new_network_follows_its_seed():
-    first, again, other = (
-        SparseNetwork.initialise(30, 5, 8, 20, True, np.random.RandomState(seed))
-        for seed in (0, 0, 1)
-    )
+    first, again, other = (SparseNetwork.initialise(30, 5, 8, 20, True, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.embedding, again.embedding)
     assert (first.embedding != other.embedding).any()
 
 
 def test_a_network_without_the_linear_path_has_no_rows_there():
-    network = SparseNetwork.initialise(30, 5, 8, 30, False, np.random.RandomState(0))
+    network = SparseNetwork.initialise(30, 5, 8, 30, False, seed=0)
     assert network.wide.shape == (0, 5)
 
 

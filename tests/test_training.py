@@ -47,9 +47,7 @@ def make_data(n=100, n_classes=3, seed=0):
 
 
 def make_network(n_classes=3, n_hidden=4, n_embedded=N_FEATURES, is_wide=True):
-    network = SparseNetwork.initialise(
-        N_FEATURES, n_classes, n_hidden, n_embedded, is_wide, np.random.RandomState(0)
-    )
+    network = SparseNetwork.initialise(N_FEATURES, n_classes, n_hidden, n_embedded, is_wide, seed=0)
     network.output[:] = np.random.RandomState(1).normal(size=network.output.shape)
     return network
 
@@ -83,19 +81,19 @@ def bits(network):
     return b"".join(array.tobytes() for array in network.arrays().values())
 
 
-def naive_step(network, csr, targets, weights, batch, settings, decay, key, states):
+def naive_step(network, csr, targets, weights, batch, settings, decay, keys, states):
     """One step in double precision; updates ``states`` and gives the loss and new weights."""
     old = {name: array.astype(float) for name, array in network.arrays().items()}
+    key, step_key = keys
     summed = naive.gather(csr, batch, old["embedding"], settings.dropout, key)
-    hidden = naive.activate(summed, batch, settings.hidden_dropout, key)
+    hidden = naive.activate(summed, settings.hidden_dropout, step_key)
     logits = naive.gather(csr, batch, old["wide"], settings.wide_dropout, key)
     logits = logits + hidden @ old["output"].T + old["bias"]
     loss = naive.cross_entropy(logits, targets[batch], weights[batch]).sum()
     gradient = naive.softmax_gradient(
         logits, targets[batch], weights[batch], settings.label_smoothing
     )
-    n_hidden = hidden.shape[1]
-    mask = naive.hidden_mask(batch, n_hidden, settings.hidden_dropout, key)
+    mask = naive.hidden_mask(hidden.shape, settings.hidden_dropout, step_key)
     slope = (1 - np.tanh(summed) ** 2) * mask / (1 - settings.hidden_dropout)
     hidden_gradient = gradient @ old["output"] * slope
     new = {}
@@ -129,20 +127,22 @@ def test_steps_are_those_of_the_naive_network(shape):
             for name, array in network.arrays().items()
         }
         random = np.random.default_rng(3)
-        for decay, key in [(1.0, 7), (0.8, 7), (0.5, 8)]:
+        for decay, epoch, step in [(1.0, 0, 0), (0.8, 0, 1), (0.5, 1, 2)]:
             batch = random.permutation(100)[:16]
-            loss, expected = naive_step(network, *data, batch, SETTINGS, decay, key, states)
-            assert trainer.train_batch(batch, decay, key) == pytest.approx(loss, rel=1e-4)
+            keys = (trainer.key + epoch, trainer.key + step)
+            loss, expected = naive_step(network, *data, batch, SETTINGS, decay, keys, states)
+            assert trainer.train_batch(batch, decay, epoch, step) == pytest.approx(loss, rel=1e-4)
             for name, array in network.arrays().items():
                 np.testing.assert_allclose(array, expected[name], rtol=1e-3, atol=1e-4)
 
 
 def test_a_pass_takes_each_row_once_and_the_rate_falls_to_zero(monkeypatch):
-    seen, decays, ticks = [], [], []
+    seen, decays, ticks, steps = [], [], [], []
 
-    def train_batch(self, batch, decay, key):
+    def train_batch(self, batch, decay, epoch, step):
         seen.append(batch)
         decays.append(decay)
+        steps.append((epoch, step))
         return float(len(batch))
 
     monkeypatch.setattr(loop.Trainer, "train_batch", train_batch)
@@ -150,6 +150,7 @@ def test_a_pass_takes_each_row_once_and_the_rate_falls_to_zero(monkeypatch):
         losses = list(make_trainer(pool).passes(ticks.append))
     assert losses == [1.0] * 3
     per_pass = len(seen) // 3
+    assert steps == [(number // per_pass, number) for number in range(3 * per_pass)]
     passes = [np.concatenate(seen[i * per_pass : (i + 1) * per_pass]) for i in range(3)]
     for order in passes:
         assert sorted(order) == list(range(100))
@@ -270,7 +271,7 @@ def test_validation_changes_nothing_in_training():
 def test_diverging_training_starts_again_at_a_lower_rate(monkeypatch):
     rates = []
 
-    def train_batch(self, batch, decay, key):
+    def train_batch(self, batch, decay, epoch, step):
         rates.append(self.settings.wide_rate)
         self.network.bias[0] = 99
         return np.nan if self.settings.wide_rate > 0.005 else 1.0
@@ -290,7 +291,7 @@ def test_diverging_training_starts_again_at_a_lower_rate(monkeypatch):
 def test_each_try_starts_from_the_same_new_network(monkeypatch):
     starts = []
 
-    def train_batch(self, batch, decay, key):
+    def train_batch(self, batch, decay, epoch, step):
         starts.append((self.key, bits(self.network)))
         self.network.bias += 1
         return np.inf
@@ -310,7 +311,7 @@ def test_training_that_diverges_at_every_rate_names_the_last(monkeypatch):
 
 
 def test_weights_that_burst_in_the_last_step_count_as_diverged(monkeypatch):
-    def train_batch(self, batch, decay, key):
+    def train_batch(self, batch, decay, epoch, step):
         self.network.wide[0, 0] = np.nan
         return 1.0
 
