@@ -160,12 +160,10 @@ def test_numbers_in_an_object_array_are_no_labels():
 
 
 def test_labels_that_are_no_classes():
-    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+    with pytest.raises(ValueError, match=r"Unknown label type: .*continuous"):
         check_labels([0.5, 1.5], 2)
     with pytest.raises(ValueError, match="y holds infinity, which is no class"):
         check_labels([0.0, np.inf], 2)
-    with pytest.raises(TypeError, match="bytes"):
-        check_labels([b"a", b"b"], 2)
 
 
 def test_one_class_only():
