@@ -26,7 +26,7 @@ def bits(model):
 
 def state(model):
     """All that a model knows, in a form that can be compared."""
-    plain = {name: value for name, value in vars(model).items() if name != "network_"}
+    plain = {name: value for name, value in model.__getstate__().items() if name != "network_"}
     weights = bits(model) if hasattr(model, "network_") else None
     return {name: copy.deepcopy(value) for name, value in plain.items()}, weights
 

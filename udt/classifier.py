@@ -20,6 +20,7 @@ from udt.threads import Pool, effective_n_jobs, single_threaded_blas
 
 if TYPE_CHECKING:
     from udt.network.model import CSR
+    from udt.serving import TextServer
 
 # Modules with kernels are imported where they are used: numba takes 0.3 s to load.
 
@@ -246,7 +247,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_iter_ = len(history.losses)
         self.loss_curve_ = history.losses
         self.validation_scores_ = history.scores
-        self._score_text: Callable[[str], Array] | None = None
+        self._server: TextServer | None = None
         return self
 
     def _validation(
@@ -297,9 +298,10 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n,), of the dtype of ``classes_``
         """
-        logits = self._one_text(X)
-        if logits is not None:
-            return self.classes_[logits.argmax(axis=1)]
+        server = self._server_of(X)
+        if server is not None:
+            number = server.best(X[0])
+            return self.classes_[number : number + 1].copy()
         best = self._map(X, lambda logits: logits.argmax(axis=1))
         return self.classes_[np.concatenate(best)]
 
@@ -368,9 +370,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     def _dense(self, X: Any, function: Callable[[Array], Array]) -> Array:
         """Apply ``function`` to all logits, unless they would not fit."""
         check_is_fitted(self, "network_")
-        logits = self._one_text(X)
-        if logits is not None:
-            return function(logits)
+        server = self._server_of(X)
+        if server is not None:
+            return function(server.logits(X[0]))
         n_rows = X.shape[0] if hasattr(X, "shape") and X.shape else len(as_text(X))
         n_bytes = 4 * n_rows * len(self.classes_)
         if n_bytes > _MAX_DENSE_BYTES:
@@ -399,19 +401,19 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         """Give checked input as the fitted network takes it."""
         return _scaled(data, scale)[0] if featurizer is None else _csr(featurizer._transform(data))
 
-    def _one_text(self, X: Any) -> Array | None:
-        """Give the logits of a list of one text by the short way, or None if ``X`` is no such."""
+    def _server_of(self, X: Any) -> TextServer | None:
+        """Give what answers a list of one text by the short way, or None if ``X`` is no such."""
         if type(X) is not list or len(X) != 1 or type(X[0]) is not str:
             return None
-        score = getattr(self, "_score_text", None)
-        if score is None:
+        server = getattr(self, "_server", None)
+        if server is None:
             check_is_fitted(self, "network_")
             if self.featurizer_ is None:
                 return None
-            from udt.serving import text_scorer
+            from udt.serving import TextServer
 
-            score = self._score_text = text_scorer(self.featurizer_, self.network_)
-        return score(X[0])
+            server = self._server = TextServer(self.featurizer_, self.network_)
+        return server
 
     # ---------------------------------------------------------------------------- persistence
 
@@ -452,7 +454,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be derived."""
-        return {**super().__getstate__(), "_score_text": None}
+        return {**super().__getstate__(), "_server": None}
 
     def __sklearn_tags__(self) -> Any:
         """Declare text and sparse input."""

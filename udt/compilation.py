@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from numba import config, extending, njit
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 #: Options of every kernel. The fastmath flags let LLVM reorder sums and fuse multiply-adds, which
 #: vectorises reductions, but leave out "nnan" and "ninf": diverging training must stay visible.
@@ -22,7 +20,7 @@ OPTIONS: dict[str, Any] = {
 _uncached_warning_shown = False
 
 
-def kernel(function: F) -> F:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile ``function`` with `OPTIONS`, lazily, at its first call.
 
     Where no folder for compiled code can be written (a read-only installation), the kernel is
@@ -41,12 +39,7 @@ def kernel(function: F) -> F:
                 stacklevel=2,
             )
         compiled = njit(**{**OPTIONS, "cache": False})(function)
-    return cast(F, compiled)
-
-
-def inline(function: F) -> F:
-    """Compile a small function that only other kernels call: inlined, so not cached itself."""
-    return cast(F, njit(**{**OPTIONS, "cache": False})(function))
+    return cast(Callable[..., Any], compiled)
 
 
 def intrinsic(

@@ -98,7 +98,7 @@ def _first(value: Any, default: float) -> float:
 
 
 def _is_int(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
+    return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
 
 
 def _is_real(value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,24 +41,53 @@ def row_logits(
     return logits
 
 
-def text_scorer(
-    featurizer: HashingFeaturizer, network: SparseNetwork
-) -> Callable[[str], NDArray[np.float32]]:
-    """Give a function from one text to its logits, of shape (1, n_classes)."""
-    arguments = (
-        *featurizer._hash_arguments(),
-        featurizer.weights_,
-        featurizer._norms(),
-        *network.arrays().values(),
-    )
-    normalise = featurizer._normalise
-    as_bytes = np.frombuffer
+@kernel
+def row_class(
+    data: Array, length: int, classes: Array, ngrams: Array, seed: int, mask: int, ids: Array,
+    sublinear: bool, weights: Array, norms: Array, wide: Array, embedding: Array, output: Array,
+    bias: Array,
+) -> int:  # fmt: skip
+    """Give the number of the most probable class of the one text in ``data[:length]``."""
+    logits = row_logits(
+        data, length, classes, ngrams, seed, mask, ids, sublinear, weights, norms, wide, embedding,
+        output, bias,
+    )  # fmt: skip
+    best = 0
+    for c in range(1, logits.shape[1]):
+        if logits[0, c] > logits[0, best]:
+            best = c
+    return best
 
-    def score(text: str) -> NDArray[np.float32]:
+
+class TextServer:
+    """Classifies one text at a time, in a few microseconds.
+
+    Parameters
+    ----------
+    featurizer : HashingFeaturizer
+    network : SparseNetwork
+    """
+
+    def __init__(self, featurizer: HashingFeaturizer, network: SparseNetwork) -> None:
+        self._normalise = featurizer._normalise
+        self._arguments = (
+            *featurizer._hash_arguments(),
+            featurizer.weights_,
+            featurizer._norms(),
+            *network.arrays().values(),
+        )
+
+    def logits(self, text: str) -> NDArray[np.float32]:
+        """Give the logits of a text, of shape (1, n_classes)."""
+        return row_logits(*self._utf8(text), *self._arguments)
+
+    def best(self, text: str) -> int:
+        """Give the number of the most probable class of a text."""
+        return row_class(*self._utf8(text), *self._arguments)
+
+    def _utf8(self, text: str) -> tuple[NDArray[np.uint8], int]:
         if not text.isascii():
-            text = normalise(text)
+            text = self._normalise(text)
         utf8 = text.encode()
         # NumPy refuses an empty buffer, so an empty text is none of the bytes of a space.
-        return row_logits(as_bytes(utf8 or b" ", np.uint8), len(utf8), *arguments)
-
-    return score
+        return np.frombuffer(utf8 or b" ", np.uint8), len(utf8)

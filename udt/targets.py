@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 
 from udt.columns import is_missing
 
@@ -46,6 +45,12 @@ def check_labels(y: Any, n_rows: int, name: str = "y") -> Array:
                 f"Unknown label type: {name} is of dtype object and holds {', '.join(kinds)}. Give "
                 "labels of one type, str or that of a dtype such as int64 or bool."
             )
+    if labels.dtype.kind == "f" and not np.all(labels == np.floor(labels)):
+        odd = labels[labels != np.floor(labels)][0]
+        raise ValueError(
+            f"Unknown label type: {name} is continuous (it holds {odd}). Give classes: str, int or "
+            "bool labels."
+        )
     if labels.dtype.kind == "f" and np.isinf(labels).any():
         raise ValueError(f"{name} holds infinity, which is no class: give str or int labels.")
     return labels
@@ -78,7 +83,6 @@ def number_labels(labels: Array) -> tuple[Array, Array]:
         targets = np.fromiter((numbers[value] for value in values), np.int64, len(values))
     else:
         classes, targets = np.unique(labels, return_inverse=True)
-    check_classification_targets(classes)
     if len(classes) < 2:
         only = classes.tolist()[0]
         raise ValueError(f"y has one class only ({only!r}): give rows of at least two.")

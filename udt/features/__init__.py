@@ -1,0 +1,1 @@
+"""Rows of text -> sparse rows of hashed n-grams."""

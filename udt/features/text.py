@@ -99,13 +99,12 @@ def hash_chars(
         if classes[text[starts[w]], 0] == SOLO:
             continue
         first, end = starts[w] - 1, starts[w + 1]
-        for a in range(first, end):
-            if text[a] & 0xC0 == 0x80:  # inside a UTF-8 character
-                continue
+        a = first
+        while a < end:
             b = a
             for size in range(1, n_max + 1):
                 b += 1
-                while b < end and text[b] & 0xC0 == 0x80:
+                while b < end and text[b] & 0xC0 == 0x80:  # the rest of a UTF-8 character
                     b += 1
                 if size >= n_min or (b == end and a == first):
                     buckets[n] = murmur3_32(text, a, b, seed) & mask
@@ -114,6 +113,9 @@ def hash_chars(
                     n += 1
                 if b == end:
                     break
+            a += 1
+            while a < end and text[a] & 0xC0 == 0x80:
+                a += 1
     return n
 
 
@@ -208,15 +210,13 @@ def append_known(
     indices: Array, values: Array,
 ) -> int:  # fmt: skip
     """Append the known ones of ``buckets[begin:end]`` to a CSR row; return the new end."""
-    for j in range(begin, end):
+    for j in range(begin, end):  # without a branch: which n-grams are known can't be predicted
         i = ids[buckets[j]]
-        if i < 0:
-            continue
         indices[nnz] = i
-        values[nnz] = counts[j]
-        if sublinear and counts[j] > 1:
-            values[nnz] = np.float32(1) + np.log(np.float32(counts[j]))
-        nnz += 1
+        values[nnz] = np.float32(counts[j])
+        nnz += i >= 0
+        if sublinear and counts[j] > 1 and i >= 0:
+            values[nnz - 1] = np.float32(1) + np.log(np.float32(counts[j]))
     return nnz
 
 
@@ -275,7 +275,7 @@ def transform_rows(
         )
         folded_words = fold(buckets, 0, words_end, 0, counts, slots)
         folded = fold(buckets, words_end, end, folded_words, counts, slots)
-        if nnz + folded > indices.shape[0]:
+        if nnz + folded >= indices.shape[0]:
             larger = np.empty(2 * (nnz + folded), dtype=np.int32)
             larger[:nnz] = indices[:nnz]
             indices = larger

@@ -20,13 +20,32 @@ Array = NDArray[Any]
 class Head(Protocol):
     """What the training loop asks of an output layer."""
 
-    def gradients(
-        self, hidden: Array, outputs: Array, batch: Array, first: int, last: int
-    ) -> None:
-        """For samples ``first:last`` of a batch: turn outputs of the wide path into gradients."""
+    #: Ranges of outputs whose updates may run side by side.
+    blocks: list[tuple[int, int]]
 
-    def update(self, hidden: Array, outputs: Array, rate: float, first: int, last: int) -> None:
-        """Take a step on outputs ``first:last``."""
+    def prepare(self, n: int) -> None:
+        """Get ready for a batch of ``n`` rows."""
+
+    def gradients(
+        self,
+        hidden: Array,
+        logits: Array,
+        targets: Array,
+        weights: Array,
+        first: int,
+        last: int,
+        losses: Array,
+        hidden_gradient: Array,
+    ) -> None:
+        """Give losses and gradients of samples ``first:last``, from hidden activations.
+
+        ``logits`` comes with the linear path's part (zeros if there is none).
+        """
+
+    def update(
+        self, hidden: Array, gradient: Array, rate: np.float32, first: int, last: int
+    ) -> None:
+        """Take a step on outputs ``first:last`` with the gradients of the whole batch."""
 
 
 class SoftmaxHead:
@@ -74,7 +93,9 @@ class SoftmaxHead:
         """Turn the wide path's logits of samples ``first:last`` into gradients, in place."""
         if hidden.shape[1]:
             logits[first:last] += hidden[first:last] @ self.output.T
-        kernels.softmax_gradient(logits, first, last, self.bias, targets, weights, self.smoothing, losses)
+        kernels.softmax_gradient(
+            logits, first, last, self.bias, targets, weights, self.smoothing, losses
+        )
         if hidden.shape[1]:
             np.matmul(logits[first:last], self.output, out=hidden_gradient[first:last])
 
@@ -83,7 +104,9 @@ class SoftmaxHead:
     ) -> None:
         """Take a step on classes ``first:last``."""
         part = gradient[:, first:last]
-        kernels.step_rows(part.T @ hidden, rate, self.output[first:last], self._output_state[first:last])
+        kernels.step_rows(
+            part.T @ hidden, rate, self.output[first:last], self._output_state[first:last]
+        )
         kernels.step_rows(
             part.sum(axis=0)[:, np.newaxis], rate, self.bias[first:last, np.newaxis],
             self._bias_state[first:last],

@@ -60,7 +60,7 @@ def prefetch(typingctx: Any, weights: Any, i: Any) -> Any:
 
 
 @kernel
-def exp(x: float) -> float:
+def exp(x: Any) -> Any:
     """Compute e**x for x <= 0 within 3e-6 relative, in a form that LLVM vectorises."""
     t = max(x, np.float32(-87)) * np.float32(1.4426950408889634)
     n = np.floor(t)
@@ -85,7 +85,7 @@ def largest(row: Array) -> float:
 
 
 @kernel
-def is_dropped(key: int, row: int, position: int, limit: int) -> bool:
+def is_dropped(key: int, row: int, position: int, limit: int) -> Any:
     """Draw from (key, row, position), so that forward and update agree without storing a mask."""
     h = np.uint64(key) + np.uint64(row) * np.uint64(0x9E3779B97F4A7C15)
     h += np.uint64(position) * np.uint64(0xD1B54A32D192ED03)
@@ -222,24 +222,34 @@ def activate_backward(
 
 
 @kernel
+def exponentiate(row: Array) -> tuple[Any, Any]:
+    """Turn logits into exponentials of their distance to the largest; give their sum, and it."""
+    peak = largest(row)
+    total = np.float32(0)
+    for c in range(row.shape[0]):
+        e = exp(row[c] - peak)
+        row[c] = e
+        total += e
+    return total, peak
+
+
+@kernel
 def softmax_gradient(
     logits: Array, first: int, last: int, bias: Array, targets: Array, weights: Array,
     smoothing: float, losses: Array,
 ) -> None:  # fmt: skip
-    """Turn logits less their bias into the gradient of the label-smoothed cross-entropy, and give each loss."""
+    """Give each loss, and turn logits less their bias into the gradient of the cross-entropy.
+
+    ``smoothing`` is the share of each label that is spread over all classes.
+    """
     n_classes = logits.shape[1]
     floor = np.float32(smoothing / n_classes)
     for i in range(first, last):
         row = logits[i]
         for c in range(n_classes):
             row[c] += bias[c]
-        peak = largest(row)
         target = row[targets[i]]
-        total = np.float32(0)
-        for c in range(n_classes):
-            e = exp(row[c] - peak)
-            row[c] = e
-            total += e
+        total, peak = exponentiate(row)
         losses[i] = weights[i] * (np.log(total) + peak - target)
         scale = weights[i] / total
         shift = weights[i] * floor
@@ -249,16 +259,39 @@ def softmax_gradient(
 
 
 @kernel
-def step_rows(slopes: Array, rate: float, weights: Array, state: Array) -> None:
-    """Take a row-wise AdaGrad step on each row of ``weights`` with a batch's summed gradient."""
-    for c in range(slopes.shape[0]):
-        total = np.float32(0)
-        for d in range(slopes.shape[1]):
-            total += slopes[c, d] * slopes[c, d]
-        state[c] += total / np.float32(slopes.shape[1])
-        step = rate / np.sqrt(state[c])
-        for d in range(slopes.shape[1]):
-            weights[c, d] -= step * slopes[c, d]
+def systematic_sample(
+    masses: Array, total: float, start: float, n_points: int, classes: Array, counts: Array
+) -> int:
+    """Draw ``n_points`` at equal distances along the masses; return how many classes they hit.
+
+    ``start``, uniform in [0, 1), places the first point. ``classes`` and ``counts`` receive the
+    classes that were hit, in order, and how often. Runs of classes between points are skipped by
+    their sums, which vectorise.
+    """
+    run = 32
+    spacing = total / np.float32(n_points)
+    point = start * spacing
+    passed = np.float32(0)
+    n = 0
+    for begin in range(0, masses.shape[0], run):
+        part = masses[begin : min(begin + run, masses.shape[0])]
+        mass = np.float32(0)
+        for c in range(part.shape[0]):
+            mass += part[c]
+        if passed + mass > point:
+            reached = passed
+            for c in range(part.shape[0]):
+                reached += part[c]
+                drawn = np.float32(0)
+                while reached > point and drawn < n_points:
+                    drawn += np.float32(1)
+                    point += spacing
+                if drawn > 0 and n < n_points:
+                    classes[n] = begin + c
+                    counts[n] = drawn
+                    n += 1
+        passed += mass
+    return n
 
 
 @kernel
@@ -272,58 +305,47 @@ def resampled_gradient(
     ``starts`` holds a uniform random number a sample; ``classes[i, :sizes[i]]`` receives the active
     classes, the target first, and ``slopes`` their gradients. ``logits`` is used up.
     """
-    n_classes = logits.shape[1]
     n_points = classes.shape[1] - 1
-    run = 32
     for i in range(first, last):
         row = logits[i]
-        for c in range(n_classes):
+        for c in range(row.shape[0]):
             row[c] += bias[c]
-        peak = largest(row)
         target = row[targets[i]]
-        total = np.float32(0)
-        for c in range(n_classes):
-            e = exp(row[c] - peak)
-            row[c] = e
-            total += e
+        total, peak = exponentiate(row)
         losses[i] = weights[i] * (np.log(total) + peak - target)
-        spacing = total / np.float32(n_points)
+        n = systematic_sample(row, total, starts[i], n_points, classes[i, 1:], slopes[i, 1:])
         share = weights[i] / np.float32(n_points)
-        point = starts[i] * spacing
         classes[i, 0] = targets[i]
         slopes[i, 0] = -weights[i]
-        n = 1
-        passed = np.float32(0)
-        for begin in range(0, n_classes, run):
-            part = row[begin : min(begin + run, n_classes)]
-            mass = np.float32(0)
-            for c in range(part.shape[0]):
-                mass += part[c]
-            if passed + mass > point:
-                reached = passed
-                for c in range(part.shape[0]):
-                    reached += part[c]
-                    drawn = np.float32(0)
-                    while reached > point and drawn < n_points:
-                        drawn += np.float32(1)
-                        point += spacing
-                    if drawn > 0:
-                        if begin + c == targets[i]:
-                            slopes[i, 0] += drawn * share
-                        elif n <= n_points:
-                            classes[i, n] = begin + c
-                            slopes[i, n] = drawn * share
-                            n += 1
-            passed += mass
-        sizes[i] = n
+        size = 1
+        for j in range(1, n + 1):
+            if classes[i, j] == targets[i]:
+                slopes[i, 0] += slopes[i, j] * share
+            else:
+                classes[i, size] = classes[i, j]
+                slopes[i, size] = slopes[i, j] * share
+                size += 1
+        sizes[i] = size
         slope = hidden_gradient[i]
         for d in range(slope.shape[0]):
             slope[d] = 0
-        for j in range(n):
+        for j in range(size):
             weight = output[classes[i, j]]
-            g = slopes[i, j]
             for d in range(slope.shape[0]):
-                slope[d] += g * weight[d]
+                slope[d] += slopes[i, j] * weight[d]
+
+
+@kernel
+def step_rows(slopes: Array, rate: float, weights: Array, state: Array) -> None:
+    """Take a row-wise AdaGrad step on each row of ``weights`` with a batch's summed gradient."""
+    for c in range(slopes.shape[0]):
+        total = np.float32(0)
+        for d in range(slopes.shape[1]):
+            total += slopes[c, d] * slopes[c, d]
+        state[c] += total / np.float32(slopes.shape[1])
+        step = rate / np.sqrt(state[c])
+        for d in range(slopes.shape[1]):
+            weights[c, d] -= step * slopes[c, d]
 
 
 @kernel
@@ -359,12 +381,7 @@ def softmax(logits: Array) -> None:
     """Turn rows of logits into probabilities in place."""
     for i in range(logits.shape[0]):
         row = logits[i]
-        peak = largest(row)
-        total = np.float32(0)
-        for c in range(row.shape[0]):
-            e = exp(row[c] - peak)
-            row[c] = e
-            total += e
+        total, _ = exponentiate(row)
         scale = np.float32(1) / total
         for c in range(row.shape[0]):
             row[c] *= scale

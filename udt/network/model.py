@@ -94,9 +94,7 @@ class SparseNetwork:
         out += self.bias
         return out
 
-    def map_logits(
-        self, rows: CSR, function: Callable[[Array], Any], pool: Pool
-    ) -> list[Any]:
+    def map_logits(self, rows: CSR, function: Callable[[Array], Any], pool: Pool) -> list[Any]:
         """Apply ``function`` to the logits of each block of rows, in parallel.
 
         Blocks have one size whatever the number of threads, so that matrix products have the same

@@ -1,0 +1,1 @@
+"""Training: passes, batches, early stopping, progress."""

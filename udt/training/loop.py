@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udt.network import kernels
-from udt.network.heads import ResampledSoftmaxHead, SoftmaxHead
+from udt.network.heads import Head, ResampledSoftmaxHead, SoftmaxHead
 from udt.network.model import CSR, SparseNetwork
 from udt.threads import Pool, blocks
 from udt.training.progress import History, Progress
@@ -24,6 +24,21 @@ _WORTH_RESAMPLING = 512
 
 class Diverged(ArithmeticError):
     """The training loss is no longer finite."""
+
+
+class Batch(NamedTuple):
+    """Rows of one step: their numbers, labels and weights, their own CSR, and dropout's keys."""
+
+    numbers: Array
+    targets: Array
+    weights: Array
+    indptr: Array
+    indices: Array
+    values: Array
+    wide_values: Array
+    decay: np.float32
+    key: int
+    step_key: int
 
 
 class Trainer:
@@ -74,12 +89,14 @@ class Trainer:
         self.hidden_squares = np.empty(size, dtype=np.float32)
         self.squares = np.empty(size, dtype=np.float32)
         self.losses = np.empty(size, dtype=np.float32)
+        self.has_hidden = network.embedding.shape[1] > 0
+        self.has_wide = len(network.wide) > 0
         self.row_lengths = np.diff(rows[0])
         self.batch_indices = np.empty(0, dtype=np.int32)
         self.batch_values = np.empty((2, 0), dtype=np.float32)
         self.block_size = min(max(32, size // 16), 128)
 
-    def _make_head(self, start: float) -> SoftmaxHead:
+    def _make_head(self, start: float) -> Head:
         network, settings = self.network, self.settings
         if (
             network.n_classes < _WORTH_RESAMPLING
@@ -109,75 +126,85 @@ class Trainer:
                 raise Diverged
             yield total / n
 
-    def train_batch(self, batch: Array, decay: float, epoch: int, step: int) -> float:
-        """Take one step on the rows numbered in ``batch``; return the sum of their losses.
+    def train_batch(self, numbers: Array, decay: float, epoch: int, step: int) -> float:
+        """Take one step on the rows with these numbers; return the sum of their losses.
 
         ``decay`` scales the rates; ``epoch`` and ``step`` make the keys of dropout.
         """
-        key, step_key = self.key + epoch, self.key + step
-        network, settings, head, n = self.network, self.settings, self.head, len(batch)
-        targets, weights = self.targets[batch], self.weights[batch]
-        hidden, logits, slopes = self.hidden[:n], self.logits[:n], self.hidden_gradient
-        has_hidden, has_wide = network.embedding.shape[1] > 0, len(network.wide) > 0
+        network, n = self.network, len(numbers)
         indptr = np.zeros(n + 1, dtype=np.int64)
-        np.cumsum(self.row_lengths[batch], out=indptr[1:])
+        np.cumsum(self.row_lengths[numbers], out=indptr[1:])
         indices, (values, wide_values) = self._buffers(int(indptr[-1]))
-
-        def forward(block: tuple[int, int]) -> None:
-            if has_hidden:
-                kernels.copy_rows(
-                    *self.rows, batch, *block, settings.dropout, key, indptr, indices, values
-                )
-                kernels.gather(indptr, indices, values, *block, network.embedding, hidden)
-                kernels.activate(hidden, *block, settings.hidden_dropout, step_key)
-            if has_wide:
-                kernels.copy_rows(
-                    *self.rows, batch, *block, settings.wide_dropout, key, indptr, indices,
-                    wide_values,
-                )  # fmt: skip
-                kernels.gather(indptr, indices, wide_values, *block, network.wide, logits)
-            else:
-                logits[slice(*block)] = 0
-            head.gradients(hidden, logits, targets, weights, *block, self.losses, slopes)
-            if has_hidden:
-                kernels.activate_backward(hidden, *block, settings.hidden_dropout, slopes)
-                kernels.mean_squares(slopes, *block, self.hidden_squares)
-            if has_wide:
-                kernels.mean_squares(logits, *block, self.squares)
-
-        def update_embedding(owner: int) -> None:
-            rate = np.float32(settings.hidden_rate * decay)
-            kernels.scatter(
-                indptr, indices, values, n, slopes, self.hidden_squares, rate, owner,
-                n_owners - 1, network.embedding, self.embedding_state,
-            )  # fmt: skip
-
-        def update_wide(owner: int) -> None:
-            rate = np.float32(settings.wide_rate * decay)
-            kernels.scatter(
-                indptr, indices, wide_values, n, logits, self.squares, rate, owner,
-                n_owners - 1, network.wide, self.wide_state,
-            )  # fmt: skip
-
-        def update_head(block: tuple[int, int]) -> None:
-            head.update(hidden, logits, np.float32(settings.head_rate * decay), *block)
-
-        width = network.embedding.shape[1] + (network.n_classes if has_wide else 0)
-        work = int(indptr[-1]) * width + n * network.output.size
+        batch = Batch(
+            numbers, self.targets[numbers], self.weights[numbers], indptr, indices, values,
+            wide_values, np.float32(decay), self.key + epoch, self.key + step,
+        )  # fmt: skip
+        width = network.embedding.shape[1] + (network.n_classes if self.has_wide else 0)
         run: Callable[..., Any] = self.pool.map
         n_owners = 1 << (self.pool.n_threads - 1).bit_length()
-        if work < _WORTH_THREADS:
+        if int(indptr[-1]) * width + n * network.output.size < _WORTH_THREADS:
             run, n_owners = _run_inline, 1
-        head.prepare(n)
-        run(forward, blocks(n, self.block_size))
-        updates: list[tuple[Callable[[Any], None], Any]] = []
-        if has_hidden:
-            updates += [(update_embedding, owner) for owner in range(n_owners)]
-        if has_wide:
-            updates += [(update_wide, owner) for owner in range(n_owners)]
-        updates += [(update_head, block) for block in head.blocks]
-        run(lambda update: update[0](update[1]), updates)
+
+        self.head.prepare(n)
+        run(lambda block: self._forward(batch, block), blocks(n, self.block_size))
+        updates: list[tuple[Callable[..., None], Any]] = []
+        if self.has_hidden:
+            updates += [(self._update_embedding, (i, n_owners - 1)) for i in range(n_owners)]
+        if self.has_wide:
+            updates += [(self._update_wide, (i, n_owners - 1)) for i in range(n_owners)]
+        updates += [(self._update_head, block) for block in self.head.blocks]
+        run(lambda update: update[0](batch, *update[1]), updates)
         return float(self.losses[:n].sum(dtype=np.float64))
+
+    def _forward(self, batch: Batch, block: tuple[int, int]) -> None:
+        """Fill a block of the per-sample buffers: activations, losses and gradients."""
+        network, settings, hidden, logits = self.network, self.settings, self.hidden, self.logits
+        if self.has_hidden:
+            kernels.copy_rows(
+                *self.rows, batch.numbers, *block, settings.dropout, batch.key,
+                batch.indptr, batch.indices, batch.values,
+            )  # fmt: skip
+            kernels.gather(
+                batch.indptr, batch.indices, batch.values, *block, network.embedding, hidden
+            )
+            kernels.activate(hidden, *block, settings.hidden_dropout, batch.step_key)
+        if self.has_wide:
+            kernels.copy_rows(
+                *self.rows, batch.numbers, *block, settings.wide_dropout, batch.key,
+                batch.indptr, batch.indices, batch.wide_values,
+            )  # fmt: skip
+            kernels.gather(
+                batch.indptr, batch.indices, batch.wide_values, *block, network.wide, logits
+            )
+        else:
+            logits[slice(*block)] = 0
+        self.head.gradients(
+            hidden, logits, batch.targets, batch.weights, *block, self.losses, self.hidden_gradient
+        )
+        if self.has_hidden:
+            kernels.activate_backward(hidden, *block, settings.hidden_dropout, self.hidden_gradient)
+            kernels.mean_squares(self.hidden_gradient, *block, self.hidden_squares)
+        if self.has_wide:
+            kernels.mean_squares(logits, *block, self.squares)
+
+    def _update_embedding(self, batch: Batch, owner: int, owner_mask: int) -> None:
+        kernels.scatter(
+            batch.indptr, batch.indices, batch.values, len(batch.numbers), self.hidden_gradient,
+            self.hidden_squares, np.float32(self.settings.hidden_rate * batch.decay), owner,
+            owner_mask, self.network.embedding, self.embedding_state,
+        )  # fmt: skip
+
+    def _update_wide(self, batch: Batch, owner: int, owner_mask: int) -> None:
+        kernels.scatter(
+            batch.indptr, batch.indices, batch.wide_values, len(batch.numbers), self.logits,
+            self.squares, np.float32(self.settings.wide_rate * batch.decay), owner, owner_mask,
+            self.network.wide, self.wide_state,
+        )  # fmt: skip
+
+    def _update_head(self, batch: Batch, first: int, last: int) -> None:
+        n = len(batch.numbers)
+        rate = np.float32(self.settings.head_rate * batch.decay)
+        self.head.update(self.hidden[:n], self.logits[:n], rate, first, last)
 
     def _buffers(self, n_entries: int) -> tuple[Array, Array]:
         """Give room for a batch's indices, and its values in the hidden and the linear path."""

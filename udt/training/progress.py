@@ -19,7 +19,7 @@ class History:
 
 
 class Progress:
-    """A bar over all rows of all passes if ``verbose`` is 1 or more; a log line a pass from 2 on."""
+    """A bar over the rows of all passes from ``verbose=1`` on; from 2 on a log line a pass too."""
 
     def __init__(self, verbose: int, n_rows: int) -> None:
         self._verbose = verbose
