@@ -50,8 +50,9 @@ def prefetch(typingctx: Any, weights: Any, i: Any) -> Any:
         pointer = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(8).as_pointer())
         number = ir.IntType(32)
         function = builder.module.declare_intrinsic(
-            "llvm.prefetch.p0",
-            fnty=ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number]),
+            "llvm.prefetch",
+            [pointer.type],
+            ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number]),
         )
         builder.call(function, [pointer, number(0), number(3), number(1)])
         return context.get_dummy_value()
