@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import udt
 from udt import UDTClassifier
+from udt.persistence import ModelFileError, read_model, write_model
 
 WORDS = ["card", "lost", "my", "top", "up", "declined", "where", "is", "naïve", "東京", "ß", "İ"]
 ODD = [
@@ -111,3 +113,24 @@ def test_the_short_way_takes_lists_of_exactly_one_str(model):
         model.predict("card")
     with pytest.raises(ValueError, match="minimum of 1"):
         model.predict([])
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("network.output", lambda array: array[:, :-1]),
+        ("network.wide", lambda array: array[:, :-1]),
+        ("network.bias", lambda array: array.astype(np.float64)),
+        ("featurizer.buckets_", lambda array: array + (1 << 40)),
+        ("featurizer.weights_", lambda array: array[:-1]),
+        ("featurizer.ngrams_", lambda array: array + 100),
+    ],
+)
+def test_a_file_whose_arrays_do_not_fit_together_is_refused(tmp_path, name, change):
+    texts, labels = ["red fish", "blue fish", "one bird"] * 4, ["red", "blue", "bird"] * 4
+    UDTClassifier(random_state=0).fit(texts, labels).save(tmp_path / "m.udt")
+    meta, arrays = read_model(tmp_path / "m.udt")
+    arrays[name] = change(arrays[name])
+    write_model(tmp_path / "bad.udt", meta, arrays)
+    with pytest.raises(ModelFileError, match=r"bad\.udt.*do not fit together"):
+        udt.load(tmp_path / "bad.udt")

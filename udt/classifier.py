@@ -32,9 +32,11 @@ _MAX_VALUE = 1e15  # of a ready feature beside a row's length: keeps float32 fro
 class UDTClassifier(ClassifierMixin, BaseEstimator):
     """Classify texts (or ready sparse features) with a wide sparse network, on a CPU.
 
-    Texts are hashed into word and character n-grams (see `HashingFeaturizer`). A hidden layer
-    over them and a linear path beside it feed one softmax. Training is row-wise AdaGrad on shuffled
-    batches. Every parameter that is None follows the data: rows, their length, classes. The same
+    Texts are hashed into word and character n-grams (see `HashingFeaturizer`), each weighted by
+    what its presence tells of the class. A tanh hidden layer over them and a linear path beside it
+    [2]_ feed one softmax; a softmax over many classes without a linear path passes on a sparse,
+    unbiased sample of its gradient. Training is row-wise AdaGrad [3]_ on shuffled batches with
+    dropout. Every parameter that is None follows the data: rows, their length, classes. The same
     ``random_state`` gives the same bits at any ``n_jobs``.
 
     Parameters
@@ -47,17 +49,19 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     wide : bool or None, default=None
         Whether to have the linear path. None has it while features x classes stays at
         2**25 or below (128 MiB).
-    dropout : float, default=None
-        Share of a row's features that each training step leaves out, in the hidden path and in the
-        linear one, from 0 to below 1.
-    hidden_dropout : float, default=None
-        Share of hidden units that each training step leaves out.
+    dropout : float or None, default=None
+        Share of a row's features that each training step leaves out, from 0 to below 1. None
+        leaves out 0.2 in the linear path and nothing in the hidden one.
+    hidden_dropout : float or None, default=None
+        Share of hidden units that each training step leaves out. None takes 0.4 beside a linear
+        path, 0 without one.
     label_smoothing : float, default=0.0
         Share of each label that is spread over all classes.
     max_iter : int or None, default=None
-        Number of passes over the rows. None takes more for few rows than for many.
+        Number of passes over the rows. None takes ``sqrt(1.5e6 / rows)``, but 1 to 20, and at
+        least 8 if there is no hidden layer.
     batch_size : int or None, default=None
-        Rows a step. None takes more for many rows.
+        Rows a step. None takes a power of two near ``rows / 64``, from 32 to 1024.
     learning_rate_init : float or None, default=None
         First learning rate of the linear path (None: 0.4). The hidden layer's is a quarter of it,
         or half of it if it is alone. Rates fall linearly to 0.
@@ -90,6 +94,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         The weights.
     n_features_in_ : int
         Columns of ``X``; 1 for text.
+    scale_ : float
+        What ready features are multiplied by, so that rows have a median length of 1.
     n_iter_ : int
         Passes made.
     loss_curve_ : list of float
@@ -101,6 +107,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     ----------
     .. [1] A. Joulin et al., "Bag of tricks for efficient text classification", EACL 2017.
     .. [2] H.-T. Cheng et al., "Wide & deep learning for recommender systems", DLRS 2016.
+    .. [3] J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and
+       stochastic optimization", JMLR 12, 2011.
 
     Examples
     --------
@@ -503,12 +511,35 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
             for name in _FEATURIZER_ARRAYS:
                 setattr(model.featurizer_, name, arrays[f"featurizer.{name}"])
             model.featurizer_.n_buckets_ = meta["featurizer"]["n_buckets_"]
+        _check_loaded(model)
         model.scale_ = meta["scale"]
         model.n_features_in_ = meta["n_features_in"]
         model.n_iter_ = meta["n_iter"]
         model.loss_curve_ = meta["loss_curve"]
         model.validation_scores_ = meta["validation_scores"]
     return model
+
+
+def _check_loaded(model: UDTClassifier) -> None:
+    """Raise if arrays of a file do not fit together: kernels would trust them."""
+    network, featurizer, n_classes = model.network_, model.featurizer_, len(model.classes_)
+    fits = (
+        network.wide.shape[1:] == network.bias.shape == (n_classes,)
+        and network.output.shape == (n_classes, *network.embedding.shape[1:])
+        and all(array.dtype == np.float32 for array in network.arrays().values())
+    )
+    if featurizer is not None:
+        ngrams, buckets = featurizer.ngrams_, featurizer.buckets_
+        fits = (
+            fits
+            and ngrams.shape == (4,)
+            and bool(np.all((ngrams >= 0) & (ngrams <= 32)))
+            and buckets.shape == featurizer.weights_.shape
+            and bool(np.all((buckets >= 0) & (buckets < featurizer.n_buckets_)))
+            and featurizer.n_buckets_.bit_count() == 1
+        )
+    if not fits:
+        raise ValueError("the arrays do not fit together")
 
 
 def _check_sparse(X: Any, n_features: int | None = None) -> sp.csr_matrix:

@@ -253,7 +253,8 @@ def read_model(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     meta : dict
         The values given to :func:`write_model`.
     arrays : dict of str to ndarray
-        Read-only views into the mapped file; processes that load the same file share its memory.
+        Views into the mapped file; processes that load the same file share its memory. They are
+        private to this process: writing to one would change neither the file nor other processes.
 
     Raises
     ------
@@ -269,7 +270,7 @@ def read_model(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             _refuse(path, "is empty", _FOREIGN)
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     start, entries = _parse_header(path, data)
     meta = _parse_metadata(path, entries.pop("__metadata__", None))
     arrays = _map_arrays(path, data, start, entries)

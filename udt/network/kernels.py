@@ -157,7 +157,8 @@ def scatter(
 ) -> None:  # fmt: skip
     """Take row-wise AdaGrad steps on the rows of ``weights`` that ``owner`` owns, in sample order.
 
-    Row ``index`` belongs to owner ``index & owner_mask``. ``squares[i]`` is the mean square of
+    Row ``index`` belongs to owner ``index // 16 & owner_mask``: sixteen rows together, because
+    owners of neighbours would wait for each other's cache lines. ``squares[i]`` is the mean square of
     ``gradient[i]``; ``state`` adds up the mean squares that a row of weights has seen.
     """
     n_rows = weights.shape[0]
@@ -167,11 +168,11 @@ def scatter(
         for j in range(indptr[i], indptr[i + 1]):
             if j + AHEAD < end:
                 later = indices[j + AHEAD]
-                if later & owner_mask == owner and later < n_rows:
+                if (later >> 4) & owner_mask == owner and later < n_rows:
                     prefetch_row(weights, later)
             index = indices[j]
             value = values[j]
-            if index & owner_mask != owner or index >= n_rows or value == 0:
+            if (index >> 4) & owner_mask != owner or index >= n_rows or value == 0:
                 continue
             state[index] += value * value * squares[i]
             step = rate * value / np.sqrt(state[index])

@@ -17,7 +17,7 @@ from udt.training.settings import Settings
 
 Array = NDArray[Any]
 # Multiply-adds in a batch below which handing work to threads costs more than it saves.
-_WORTH_THREADS = 1 << 19
+_WORTH_THREADS = 1 << 22
 # Classes from which a sparse estimate of the gradient is cheaper than the gradient.
 _WORTH_RESAMPLING = 512
 
