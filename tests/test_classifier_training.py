@@ -237,6 +237,7 @@ def test_threads_change_no_bit(n_classes, wide, monkeypatch):
         return plain(self, function, tasks)
 
     monkeypatch.setattr(loop.Pool, "map", watched)
+    monkeypatch.setattr(loop, "_WORTH_THREADS", 1 << 19)
     results, answers = set(), []
     for n_jobs, blas_threads in [(1, 1), (1, 2), (2, 1), (2, 2), (4, 1)]:
         with threadpool_limits(limits=blas_threads, user_api="blas"):

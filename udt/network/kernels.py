@@ -158,8 +158,8 @@ def scatter(
     """Take row-wise AdaGrad steps on the rows of ``weights`` that ``owner`` owns, in sample order.
 
     Row ``index`` belongs to owner ``index // 16 & owner_mask``: sixteen rows together, because
-    owners of neighbours would wait for each other's cache lines. ``squares[i]`` is the mean square of
-    ``gradient[i]``; ``state`` adds up the mean squares that a row of weights has seen.
+    owners of neighbours would wait for each other's cache lines. ``squares[i]`` is the mean square
+    of ``gradient[i]``; ``state`` adds up the mean squares that a row of weights has seen.
     """
     n_rows = weights.shape[0]
     end = indptr[n_samples]
