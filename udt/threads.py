@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from numbers import Integral
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,7 +34,7 @@ def effective_n_jobs(n_jobs: int | None) -> int:
         limit = os.environ.get("OMP_NUM_THREADS", "")
         available = joblib.cpu_count()
         return min(available, max(1, int(limit))) if limit.isdecimal() else available
-    if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__") or n_jobs == 0:
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
         raise ValueError(f"n_jobs={n_jobs!r}: give None, a positive number of threads, or -1.")
     n_jobs = int(n_jobs)
     return n_jobs if n_jobs > 0 else max(1, joblib.cpu_count() + 1 + n_jobs)

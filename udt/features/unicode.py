@@ -28,8 +28,8 @@ _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]+"
 )
-# NFKC makes a space and a mark of an accent that stands alone, as in "don\u00b4t".
-_STRAY_MARKS = re.compile(f" [{_ACCENTS}]+")
+# Marks on no letter: NFKC makes a space and a mark of the accent in "don\u00b4t".
+_STRAY_MARKS = re.compile(f"(?:^| )[{_ACCENTS}]+")
 
 
 def _is_symbol(char: str) -> bool:
@@ -69,10 +69,11 @@ def normalise(text: str, strip_accents: bool = False) -> str:
     if text.isascii():
         return text.lower()
     text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
-    text = _STRAY_MARKS.sub(" ", unicodedata.normalize("NFKC", text.casefold()))
+    text = unicodedata.normalize("NFKC", text.casefold())
     if strip_accents:
         text = "".join(
             c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn"
         )
         text = unicodedata.normalize("NFC", text)
-    return _UNSPACED_WORD.sub(r" \g<0> ", text).translate(_separators)
+    text = _UNSPACED_WORD.sub(r" \g<0> ", text).translate(_separators)
+    return _STRAY_MARKS.sub(" ", text)
