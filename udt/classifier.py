@@ -310,7 +310,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         if server is not None:
             number = server.best(X[0])
             return self.classes_[number : number + 1].copy()
-        best = self._map(X, lambda logits: logits.argmax(axis=1))
+        best = self._map(self._check_input(X), lambda logits: logits.argmax(axis=1))
         return self.classes_[np.concatenate(best)]
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
@@ -371,7 +371,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"k={k}: give 1 to {len(self.classes_)}, the number of classes.")
         from udt.network.model import top_k
 
-        parts = self._map(X, lambda logits: top_k(logits, k))
+        parts = self._map(self._check_input(X), lambda logits: top_k(logits, k))
         numbers = np.concatenate([part[0] for part in parts])
         return self.classes_[numbers], np.concatenate([part[1] for part in parts])
 
@@ -381,17 +381,18 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         server = self._server_of(X)
         if server is not None:
             return function(server.logits(X[0]))
-        n_rows = X.shape[0] if hasattr(X, "shape") and X.shape else len(as_text(X))
+        data = self._check_input(X)
+        n_rows = data.shape[0] if sp.issparse(data) else len(data)
         n_bytes = 4 * n_rows * len(self.classes_)
         if n_bytes > _MAX_DENSE_BYTES:
             raise ValueError(
                 f"{n_rows} rows x {len(self.classes_)} classes would take {n_bytes / 2**30:.1f} "
                 "GiB: use predict_topk, or fewer rows at a time."
             )
-        return np.concatenate(self._map(X, function))
+        return np.concatenate(self._map(data, function))
 
-    def _map(self, X: Any, function: Callable[[Array], Any]) -> list[Any]:
-        """Apply ``function`` to the logits of each block of rows."""
+    def _check_input(self, X: Any) -> Any:
+        """Give rows to predict as one column of text or CSR matrix, or raise."""
         check_is_fitted(self, "network_")
         is_sparse = self.featurizer_ is None
         if sp.issparse(X) != is_sparse:
@@ -399,7 +400,10 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
                 f"X is {'a sparse matrix' if sp.issparse(X) else 'no sparse matrix'}, but fit was "
                 f"given {'sparse features' if is_sparse else 'text'}: give the same kind."
             )
-        data = _check_sparse(X, self.n_features_in_) if is_sparse else as_text(X)
+        return _check_sparse(X, self.n_features_in_) if is_sparse else as_text(X)
+
+    def _map(self, data: Any, function: Callable[[Array], Any]) -> list[Any]:
+        """Apply ``function`` to the logits of each block of checked rows."""
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
             rows = self._rows(self.featurizer_, data, self.scale_)
             return self.network_.map_logits(rows, function, pool)

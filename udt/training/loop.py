@@ -78,6 +78,8 @@ class Trainer:
         self.key = key
         self.pool = pool
         start = settings.initial_state
+        self.has_hidden = network.embedding.shape[1] > 0
+        self.has_wide = len(network.wide) > 0
         self.head = self._make_head(start)
         self.embedding_state = np.full(len(network.embedding), start, dtype=np.float32)
         self.wide_state = np.full(len(network.wide), start, dtype=np.float32)
@@ -89,8 +91,6 @@ class Trainer:
         self.hidden_squares = np.empty(size, dtype=np.float32)
         self.squares = np.empty(size, dtype=np.float32)
         self.losses = np.empty(size, dtype=np.float32)
-        self.has_hidden = network.embedding.shape[1] > 0
-        self.has_wide = len(network.wide) > 0
         self.row_lengths = np.diff(rows[0])
         self.batch_indices = np.empty(0, dtype=np.int32)
         self.batch_values = np.empty((2, 0), dtype=np.float32)
@@ -100,9 +100,9 @@ class Trainer:
         network, settings = self.network, self.settings
         if (
             network.n_classes < _WORTH_RESAMPLING
-            or len(network.wide)
+            or self.has_wide
             or settings.label_smoothing
-            or not network.output.shape[1]
+            or not self.has_hidden
         ):
             return SoftmaxHead(network.output, network.bias, settings.label_smoothing, start)
         return ResampledSoftmaxHead(
