@@ -11,10 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from udt.labels import LabelSets
 from udt.network import kernels
 from udt.threads import blocks
 
 Array = NDArray[Any]
+#: The true labels of rows: the number of the only one (n,), int64, or any number of them.
+Targets = Array | LabelSets
 
 
 class Head(Protocol):
@@ -30,7 +33,7 @@ class Head(Protocol):
         self,
         hidden: Array,
         logits: Array,
-        targets: Array,
+        targets: Any,
         weights: Array,
         first: int,
         last: int,
@@ -48,15 +51,15 @@ class Head(Protocol):
         """Take a step on outputs ``first:last`` with the gradients of the whole batch."""
 
 
-class SoftmaxHead:
-    """Full softmax over all classes with label-smoothed cross-entropy.
+class DenseHead:
+    """A head that computes all outputs and their gradients; subclasses bring the loss.
 
     Parameters
     ----------
     output : ndarray of shape (n_classes, n_hidden), float32
     bias : ndarray of shape (n_classes,), float32
     smoothing : float
-        Share of each label that is spread over all classes [1]_.
+        Share of each label that is spread out [1]_.
     initial_state : float
         Where AdaGrad's sums of squares [2]_ begin.
 
@@ -83,7 +86,7 @@ class SoftmaxHead:
         self,
         hidden: Array,
         logits: Array,
-        targets: Array,
+        targets: Any,
         weights: Array,
         first: int,
         last: int,
@@ -93,11 +96,15 @@ class SoftmaxHead:
         """Turn the wide path's logits of samples ``first:last`` into gradients, in place."""
         if hidden.shape[1]:
             logits[first:last] += hidden[first:last] @ self.output.T
-        kernels.softmax_gradient(
-            logits, first, last, self.bias, targets, weights, self.smoothing, losses
-        )
+        self._differentiate(logits, first, last, targets, weights, losses)
         if hidden.shape[1]:
             np.matmul(logits[first:last], self.output, out=hidden_gradient[first:last])
+
+    def _differentiate(
+        self, logits: Array, first: int, last: int, targets: Any, weights: Array, losses: Array
+    ) -> None:
+        """Give each loss, and turn logits less their bias into its gradient."""
+        raise NotImplementedError
 
     def update(
         self, hidden: Array, gradient: Array, rate: np.float32, first: int, last: int
@@ -113,6 +120,54 @@ class SoftmaxHead:
         )  # fmt: skip
 
 
+class SoftmaxHead(DenseHead):
+    """Full softmax over all classes with label-smoothed cross-entropy: one label a row."""
+
+    def _differentiate(
+        self, logits: Array, first: int, last: int, targets: Array, weights: Array, losses: Array
+    ) -> None:
+        kernels.softmax_gradient(
+            logits, first, last, self.bias, targets, weights, self.smoothing, losses
+        )
+
+
+class OneVsAllHead(DenseHead):
+    """A sigmoid for each label with binary cross-entropy, summed: any number of labels a row.
+
+    Parameters
+    ----------
+    output, bias, smoothing, initial_state
+        As for `DenseHead`; ``smoothing`` moves that share of each label's 0 or 1 to one half.
+    positive_weights : ndarray of shape (n_labels,), float32
+        How much the rows that have a label count in that label's loss.
+    """
+
+    def __init__(
+        self,
+        output: Array,
+        bias: Array,
+        smoothing: float,
+        initial_state: float,
+        positive_weights: Array,
+    ) -> None:
+        super().__init__(output, bias, smoothing, initial_state)
+        self.positive_weights = positive_weights
+
+    def _differentiate(
+        self,
+        logits: Array,
+        first: int,
+        last: int,
+        targets: LabelSets,
+        weights: Array,
+        losses: Array,
+    ) -> None:
+        kernels.one_vs_all_gradient(
+            logits, first, last, self.bias, targets.indptr, targets.indices, weights,
+            self.positive_weights, self.smoothing, losses,
+        )  # fmt: skip
+
+
 class ResampledSoftmaxHead(SoftmaxHead):
     """Full softmax whose gradient is resampled to a few dozen classes a row, without bias.
 
@@ -124,7 +179,7 @@ class ResampledSoftmaxHead(SoftmaxHead):
     Parameters
     ----------
     output, bias, initial_state
-        As for `SoftmaxHead`.
+        As for `DenseHead`.
     batch_size : int
     key : int
         Seed of the draws.

@@ -261,6 +261,56 @@ def softmax_gradient(
 
 
 @kernel
+def logistic(x: Any) -> tuple[Any, Any]:
+    """Give 1 / (1 + e**-x), and 1 + e**-|x|, whose logarithm is log(1 + e**x) - max(x, 0)."""
+    e = exp(-abs(x))
+    whole = np.float32(1) + e
+    return (np.float32(1) if x >= 0 else e) / whole, whole
+
+
+@kernel
+def one_vs_all_gradient(
+    logits: Array, first: int, last: int, bias: Array, indptr: Array, indices: Array,
+    weights: Array, positive_weights: Array, smoothing: float, losses: Array,
+) -> None:  # fmt: skip
+    """Give each loss, and turn logits less their bias into the gradient of all labels' losses.
+
+    A row's loss is the sum of the binary cross-entropies of its labels. ``indices`` holds the true
+    labels of row ``i`` from ``indptr[i]`` on, whose losses count ``positive_weights`` times.
+    ``smoothing`` moves that share of each label to one half.
+    """
+    n_labels = logits.shape[1]
+    floor = np.float32(smoothing / 2)
+    run = 64  # factors of at most 2, whose product does not overflow: one logarithm for all
+    for i in range(first, last):
+        row = logits[i]
+        for c in range(n_labels):
+            row[c] += bias[c]
+        loss = np.float32(0)
+        for j in range(indptr[i], indptr[i + 1]):
+            x = row[indices[j]]
+            _, whole = logistic(x)
+            more = positive_weights[indices[j]] - np.float32(1)
+            loss += more * (max(-x, np.float32(0)) + np.log(whole)) - x
+        for begin in range(0, n_labels, run):
+            part = row[begin : min(begin + run, n_labels)]
+            product = np.float32(1)
+            for c in range(part.shape[0]):
+                loss += max(part[c], np.float32(0))
+                p, whole = logistic(part[c])
+                product *= whole
+                part[c] = p - floor
+            loss += np.log(product)
+        losses[i] = weights[i] * loss
+        for j in range(indptr[i], indptr[i + 1]):
+            p = row[indices[j]] + floor
+            gain = positive_weights[indices[j]] * (np.float32(1) - floor) * (np.float32(1) - p)
+            row[indices[j]] = floor * p - gain
+        for c in range(n_labels):
+            row[c] *= weights[i]
+
+
+@kernel
 def systematic_sample(
     masses: Array, total: float, start: float, n_points: int, classes: Array, counts: Array
 ) -> int:
@@ -387,6 +437,15 @@ def softmax(logits: Array) -> None:
         scale = np.float32(1) / total
         for c in range(row.shape[0]):
             row[c] *= scale
+
+
+@kernel
+def sigmoid(logits: Array) -> None:
+    """Turn logits into a probability each, in place."""
+    for i in range(logits.shape[0]):
+        row = logits[i]
+        for c in range(row.shape[0]):
+            row[c], _ = logistic(row[c])
 
 
 @kernel

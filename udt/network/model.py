@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from udt.labels import LabelSets
 from udt.network import kernels
 from udt.threads import Pool, blocks
 
@@ -109,6 +110,18 @@ class SparseNetwork:
         best = self.map_logits(rows, lambda logits: logits.argmax(axis=1), pool)
         return float(np.average(np.concatenate(best) == targets, weights=weights))
 
+    def micro_f1(self, rows: CSR, targets: LabelSets, weights: Array, pool: Pool) -> float:
+        """Give the weighted micro-averaged F1 of the labels that are more likely than not."""
+        parts = self.map_logits(rows, lambda logits: LabelSets.from_mask(logits > 0), pool)
+        found = LabelSets.concatenate(parts)
+        # Cells of the indicator matrix that both have.
+        hits = np.isin(
+            found.rows * self.n_classes + found.indices,
+            targets.rows * self.n_classes + targets.indices,
+        )
+        all_weights = weights[found.rows].sum() + weights[targets.rows].sum()
+        return float(2 * weights[found.rows[hits]].sum() / all_weights) if all_weights else 0.0
+
 
 def softmax(logits: Array) -> Array:
     """Turn logits into probabilities, in place."""
@@ -118,7 +131,23 @@ def softmax(logits: Array) -> Array:
 
 def top_k(logits: Array, k: int) -> tuple[Array, Array]:
     """Give the ``k`` most probable classes of each row, most probable first, and how probable."""
-    numbers = np.empty((len(logits), k), dtype=np.int64)
-    best = np.empty((len(logits), k), dtype=np.float32)
-    kernels.top_k(softmax(logits), 0, len(logits), numbers, best)
+    return _largest(softmax(logits), k)
+
+
+def sigmoid(logits: Array) -> Array:
+    """Turn logits into the probability of each label by itself, in place."""
+    kernels.sigmoid(logits)
+    return logits
+
+
+def top_k_labels(logits: Array, k: int) -> tuple[Array, Array]:
+    """Give the ``k`` labels of each row that are most probable by themselves, as `top_k` does."""
+    numbers, best = _largest(logits, k)  # sigmoids would make ties of large logits
+    return numbers, sigmoid(best)
+
+
+def _largest(scores: Array, k: int) -> tuple[Array, Array]:
+    numbers = np.empty((len(scores), k), dtype=np.int64)
+    best = np.empty((len(scores), k), dtype=np.float32)
+    kernels.top_k(scores, 0, len(scores), numbers, best)
     return numbers, best

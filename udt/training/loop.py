@@ -8,8 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from udt.labels import LabelSets
 from udt.network import kernels
-from udt.network.heads import Head, ResampledSoftmaxHead, SoftmaxHead
+from udt.network.heads import (
+    Head,
+    OneVsAllHead,
+    ResampledSoftmaxHead,
+    SoftmaxHead,
+    Targets,
+)
 from udt.network.model import CSR, SparseNetwork
 from udt.threads import Pool, blocks
 from udt.training.progress import History, Progress
@@ -30,7 +37,7 @@ class Batch(NamedTuple):
     """Rows of one step: their numbers, labels and weights, their own CSR, and dropout's keys."""
 
     numbers: Array
-    targets: Array
+    targets: Targets
     weights: Array
     indptr: Array
     indices: Array
@@ -49,7 +56,8 @@ class Trainer:
     network : SparseNetwork
     rows : tuple (indptr, indices, values)
         The features.
-    targets : ndarray of shape (n,), int64
+    targets : ndarray of shape (n,), int64, or LabelSets
+        Class numbers, or any number of labels a row.
     weights : ndarray of shape (n,), float32
         Sample weights, of mean 1.
     settings : Settings
@@ -57,17 +65,20 @@ class Trainer:
         Seed of shuffling and dropout.
     pool : Pool
         Threads. The result does not depend on their number: blocks follow the batch size alone.
+    positive_weights : ndarray of shape (n_labels,), float32, or None
+        How much rows that have a label count in its loss, if ``targets`` are LabelSets.
     """
 
     def __init__(
         self,
         network: SparseNetwork,
         rows: CSR,
-        targets: Array,
+        targets: Targets,
         weights: Array,
         settings: Settings,
         key: int,
         pool: Pool,
+        positive_weights: Array | None = None,
     ) -> None:
         self.network = network
         self.rows = rows
@@ -80,7 +91,7 @@ class Trainer:
         start = settings.initial_state
         self.has_hidden = network.embedding.shape[1] > 0
         self.has_wide = len(network.wide) > 0
-        self.head = self._make_head(start)
+        self.head = self._make_head(start, positive_weights)
         self.embedding_state = np.full(len(network.embedding), start, dtype=np.float32)
         self.wide_state = np.full(len(network.wide), start, dtype=np.float32)
         size = settings.batch_size
@@ -96,8 +107,14 @@ class Trainer:
         self.batch_values = np.empty((2, 0), dtype=np.float32)
         self.block_size = min(max(32, size // 16), 128)
 
-    def _make_head(self, start: float) -> Head:
+    def _make_head(self, start: float, positive_weights: Array | None) -> Head:
         network, settings = self.network, self.settings
+        if isinstance(self.targets, LabelSets):
+            if positive_weights is None:
+                positive_weights = np.ones(network.n_classes, dtype=np.float32)
+            return OneVsAllHead(
+                network.output, network.bias, settings.label_smoothing, start, positive_weights
+            )
         if (
             network.n_classes < _WORTH_RESAMPLING
             or self.has_wide
@@ -221,20 +238,25 @@ def _run_inline(function: Callable[..., Any], tasks: list[Any]) -> None:
 
 def run(
     trainer: Trainer,
-    validation: tuple[CSR, Array, Array] | None,
+    validation: tuple[CSR, Targets, Array] | None,
     patience: int | None,
     progress: Progress,
 ) -> tuple[SparseNetwork, History]:
-    """Train to the end, or until accuracy on ``validation`` has not risen for ``patience`` passes.
+    """Train to the end, or until the score on ``validation`` has not risen for ``patience`` passes.
+
+    The score is accuracy or, if rows have any number of labels, micro-averaged F1.
 
     With patience, the network of the best pass is returned, otherwise that of the last.
     """
     history = History()
+    if isinstance(trainer.targets, LabelSets):
+        history.metric = "micro_f1"
     best, best_score, best_pass = trainer.network, -np.inf, 0
     for loss in trainer.passes(progress.tick):
         history.losses.append(loss)
         if validation is not None:
-            history.scores.append(trainer.network.accuracy(*validation, trainer.pool))
+            score = getattr(trainer.network, history.metric)
+            history.scores.append(score(*validation, trainer.pool))
         progress.report(history)
         if patience is None:
             continue

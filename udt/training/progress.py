@@ -12,8 +12,12 @@ logger = logging.getLogger("udt")
 
 @dataclass
 class History:
-    """What happened: mean training loss a pass, and validation score a pass if there is one."""
+    """What happened: mean training loss a pass, and validation score a pass if there is one.
 
+    ``metric`` names the score, by the method of `SparseNetwork` that gives it.
+    """
+
+    metric: str = "accuracy"
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
 
@@ -38,7 +42,7 @@ class Progress:
         """Tell the figures of the pass just done."""
         figures = {"loss": f"{history.losses[-1]:.4f}"}
         if history.scores:
-            figures["accuracy"] = f"{history.scores[-1]:.4f}"
+            figures[history.metric] = f"{history.scores[-1]:.4f}"
         if self._bar is not None:
             self._bar.set_postfix(figures)
         if self._verbose > 1:
