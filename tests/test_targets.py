@@ -5,15 +5,20 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import DataConversionWarning
 
+from udt.labels import LabelFormat, LabelSets
 from udt.targets import (
     check_labels,
+    check_positive_weights,
     check_weights,
     find_labels,
+    match_targets,
     number_labels,
+    read_targets,
     stratified_split,
 )
 
@@ -266,3 +271,125 @@ def test_every_row_of_a_class_is_as_likely_to_be_held_out():
     assert share[0] == 0
     np.testing.assert_allclose(share[1:11], share[1:11].mean(), atol=0.04)
     np.testing.assert_allclose(share[11:], 0.2, atol=0.04)
+
+
+def test_targets_of_one_label_a_row():
+    targets = read_targets(["b", "a", "b"], 3)
+    assert not targets.is_multilabel
+    assert targets.classes.tolist() == ["a", "b"]
+    assert targets.numbers.tolist() == [1, 0, 1]
+    assert targets.format == LabelFormat("multiclass")
+
+
+@pytest.mark.parametrize(
+    ("y", "kind"),
+    [
+        ([["b"], [], ["a", "b"]], "lists"),
+        (np.array([[0, 1], [0, 0], [1, 1]]), "indicator"),
+        (sp.csr_matrix([[0, 1], [0, 0], [1, 1]]), "sparse indicator"),
+    ],
+    ids=str,
+)
+def test_targets_of_any_number_of_labels(y, kind):
+    targets = read_targets(y, 3)
+    assert targets.is_multilabel
+    assert targets.format.kind == kind
+    assert targets.numbers.indices.tolist() == [1, 0, 1]
+    assert targets.numbers.indptr.tolist() == [0, 1, 1, 3]
+    assert targets.classes.tolist() == (["a", "b"] if kind == "lists" else [0, 1])
+
+
+def test_no_targets():
+    with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
+        read_targets(None, 3)
+
+
+INDICATOR = np.array([[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("y", "kind", "classes"),
+    [
+        (["b", "a"], "multiclass", ["a", "b"]),
+        (INDICATOR, "indicator", [0, 1]),
+        (INDICATOR.tolist(), "indicator", [0, 1]),
+        (sp.csr_matrix(INDICATOR), "indicator", [0, 1]),
+        (INDICATOR, "sparse indicator", [0, 1]),
+        ([["b"], ["a"]], "lists", ["a", "b"]),
+        ([{1}, {0}], "lists", [0, 1]),
+        ([[1, 1], [0, 0]], "lists", [0, 1]),  # elsewhere an indicator
+    ],
+    ids=str,
+)
+def test_labels_of_other_rows(y, kind, classes):
+    found = match_targets(y, 2, np.array(classes), LabelFormat(kind), "y_val")
+    assert getattr(found, "indices", found).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("y", "kind", "message"),
+    [
+        (None, "multiclass", "requires y to be passed, but the target y_val is None"),
+        (None, "lists", r"y_val is not written as y: give a list of the labels of each row\."),
+        (["a", "b"], "lists", "y_val is not written as y: give a list"),
+        (INDICATOR, "lists", "y_val is not written as y: give a list"),
+        ([["a"], ["b"]], "indicator", r"not written as y: give an indicator of shape \(2, 2\)"),
+        (["a", "b"], "sparse indicator", "not written as y: give an indicator"),
+        (INDICATOR, "multiclass", r"y_val has shape \(2, 2\), but .* one label a row"),
+        (np.ones((2, 3)), "indicator", "y_val has 3 columns, but there are 2 labels in y"),
+        ([["a"], ["c"]], "lists", "y_val has the label 'c' in row 1, which is not in y"),
+    ],
+    ids=str,
+)
+def test_labels_of_other_rows_that_do_not_fit(y, kind, message):
+    with pytest.raises(ValueError, match=message):
+        match_targets(y, 2, np.array(["a", "b"]), LabelFormat(kind), "y_val")
+
+
+def test_weights_of_labels():
+    classes = np.array(["a", "b", "c"])
+    assert check_positive_weights(None, classes) is None
+    weights = check_positive_weights({"c": 3, "a": 0.5}, classes)
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [0.5, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ("balanced", "class_weight='balanced': where rows have any number of labels, give a dict"),
+        ([{0: 1}], "give a dict from labels to weights"),
+        ({"d": 1}, "class_weight has the label 'd', which is not in y"),
+        ({"a": 0}, r"class_weight\['a'\] is 0: weights must be finite and positive"),
+        ({"a": np.nan}, r"class_weight\['a'\] is nan"),
+        ({"a": "much"}, r"class_weight\['a'\] is 'much': give a number"),
+    ],
+)
+def test_unusable_weights_of_labels(class_weight, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        check_positive_weights(class_weight, np.array(["a", "b", "c"]))
+
+
+def test_rows_of_many_labels_are_split_by_their_rarest():
+    random = np.random.default_rng(0)
+    # Every row has label 0, a few have one of 1 to 4, and every tenth has none.
+    mask = np.zeros((500, 5), dtype=bool)
+    mask[:, 0] = True
+    mask[np.arange(200), random.integers(1, 5, 200)] = True
+    mask[::10] = False
+    labels = LabelSets.from_mask(mask)
+    held_out = stratified_split(labels, 0.2, np.random.RandomState(3))
+    assert held_out.sum() == pytest.approx(100, abs=3)
+    assert held_out[::10].sum() == pytest.approx(10, abs=2)
+    for label in range(5):
+        assert held_out[mask[:, label]].mean() == pytest.approx(0.2, abs=0.04)
+    again = stratified_split(labels, 0.2, np.random.RandomState(3))
+    np.testing.assert_array_equal(held_out, again)
+
+
+def test_the_only_row_of_a_label_stays_in_training():
+    labels = LabelSets.from_mask(np.array([[1, 1]] + [[1, 0]] * 9, dtype=bool))
+    for seed in range(20):
+        held_out = stratified_split(labels, 0.5, np.random.RandomState(seed))
+        assert not held_out[0]
+        assert held_out.any()

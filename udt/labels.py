@@ -218,6 +218,8 @@ def _read_dense(y: Any, name: str) -> tuple[LabelSets, str]:
         row, column = np.argwhere(np.ma.getmaskarray(y))[0]
         _refuse_value(name, int(row), int(column), "masked")
     dtype = values.dtype.name if values.dtype.kind in "biuf" else "int64"
+    if values.dtype == object:  # pandas' NA would not compare
+        values = np.frompyfunc(lambda value: np.nan if is_missing(value) else value, 1, 1)(values)
     is_one = values == 1
     wrong = ~(is_one | (values == 0))
     if np.any(wrong):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,81 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 
 from udt.columns import is_missing
+from udt.labels import LabelFormat, LabelSets, label_kind, read_label_sets
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What to learn: the labels, which of them each row has, and how y wrote them.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted, in their own dtype; the column numbers of an indicator.
+    numbers : ndarray of shape (n,), int64, or LabelSets
+        The label of each row, or its labels, as positions in ``classes``.
+    format : LabelFormat
+    """
+
+    classes: Array
+    numbers: Array | LabelSets
+    format: LabelFormat
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether rows may have any number of labels."""
+        return self.format.kind != "multiclass"
+
+
+def read_targets(y: Any, n_rows: int) -> Targets:
+    """Check and number the labels of all rows: one a row, or any number (see `label_kind`).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``y`` does not fit the rows, or holds what is no label; the message names the place.
+
+    Examples
+    --------
+    >>> targets = read_targets([["a", "b"], [], ["b"]], 3)
+    >>> targets.classes.tolist(), targets.numbers.indices.tolist(), targets.format.kind
+    (['a', 'b'], [0, 1, 1], 'lists')
+    """
+    kind = "multiclass" if y is None else label_kind(y)
+    if kind == "multiclass":
+        classes, numbers = number_labels(check_labels(y, n_rows))
+        return Targets(classes, numbers, LabelFormat())
+    labels, classes, label_format = read_label_sets(y, n_rows, kind)
+    return Targets(classes, labels, label_format)
+
+
+def match_targets(
+    y: Any, n_rows: int, classes: Array, label_format: LabelFormat, name: str
+) -> Array | LabelSets:
+    """Find the labels of other rows among known classes; they must be written as in fit.
+
+    A dense indicator and a sparse one will do for each other.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `read_targets`, and if a label is not among ``classes``.
+    """
+    if label_format.kind == "multiclass":
+        return find_labels(check_labels(y, n_rows, name), classes, name)
+    kind = "multiclass" if y is None else label_kind(y)
+    if label_format.kind == "lists" and kind == "indicator" and not hasattr(y, "shape"):
+        kind = "lists"  # lists of one length that hold the labels 0 and 1
+    if (kind == "lists") != (label_format.kind == "lists") or kind == "multiclass":
+        expected = (
+            "a list of the labels of each row"
+            if label_format.kind == "lists"
+            else f"an indicator of shape ({n_rows}, {len(classes)})"
+        )
+        raise ValueError(f"{name} is not written as y: give {expected}.")
+    return read_label_sets(y, n_rows, kind, name, classes)[0]
 
 
 def check_labels(y: Any, n_rows: int, name: str = "y") -> Array:
@@ -122,6 +198,37 @@ def check_weights(
     return (weights / weights[weights > 0].mean()).astype(np.float32)
 
 
+def check_positive_weights(class_weight: Any, classes: Array) -> Array | None:
+    """Give how much the rows that have a label count in its loss: float32, or None for once.
+
+    Parameters
+    ----------
+    class_weight : dict from labels to numbers, or None
+        Labels that it leaves out count once.
+    classes : ndarray of shape (n_labels,)
+    """
+    if class_weight is None:
+        return None
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f"class_weight={class_weight!r}: where rows have any number of labels, give a dict "
+            "from labels to weights, or None."
+        )
+    numbers = {label: number for number, label in enumerate(classes.tolist())}
+    weights = np.ones(len(classes), dtype=np.float32)
+    for label, weight in class_weight.items():
+        if label not in numbers:
+            raise ValueError(f"class_weight has the label {label!r}, which is not in y.")
+        if not isinstance(weight, Real):
+            raise TypeError(f"class_weight[{label!r}] is {weight!r}: give a number.")
+        if not np.isfinite(weight) or weight <= 0:
+            raise ValueError(
+                f"class_weight[{label!r}] is {weight}: weights must be finite and positive."
+            )
+        weights[numbers[label]] = weight
+    return weights
+
+
 def _check_sample_weight(sample_weight: Any, n_rows: int) -> Array:
     try:
         weights = np.asarray(sample_weight, dtype=np.float64)
@@ -142,20 +249,33 @@ def _check_sample_weight(sample_weight: Any, n_rows: int) -> Array:
     return weights
 
 
-def stratified_split(targets: Array, fraction: float, random: np.random.RandomState) -> Array:
+def stratified_split(
+    targets: Array | LabelSets, fraction: float, random: np.random.RandomState
+) -> Array:
     """Draw about ``fraction`` of each class; a class's first row in the draw is never taken.
+
+    A row of several labels counts under the rarest of them, one without labels among its like.
 
     Returns
     -------
     ndarray of shape (n,), bool
         True for the rows that are held out.
     """
-    order = random.permutation(len(targets))
-    order = order[np.argsort(targets[order], kind="stable")]
-    drawn = targets[order]
+    numbers = _rarest_labels(targets) if isinstance(targets, LabelSets) else targets
+    order = random.permutation(len(numbers))
+    order = order[np.argsort(numbers[order], kind="stable")]
+    drawn = numbers[order]
     is_first = np.r_[True, drawn[1:] != drawn[:-1]]
     # Systematic sampling along the sorted rows gives every class its share.
-    steps = np.floor(np.arange(len(targets) + 1) * fraction + random.random_sample())
-    held_out = np.zeros(len(targets), dtype=bool)
+    steps = np.floor(np.arange(len(numbers) + 1) * fraction + random.random_sample())
+    held_out = np.zeros(len(numbers), dtype=bool)
     held_out[order] = (np.diff(steps) > 0) & ~is_first
     return held_out
+
+
+def _rarest_labels(labels: LabelSets) -> Array:
+    """Give the rarest label of each row, or ``n_labels`` for a row without."""
+    ranks = np.argsort(np.argsort(labels.frequencies(), kind="stable"), kind="stable")
+    rarest = np.full(len(labels), labels.n_labels, dtype=np.int64)
+    np.minimum.at(rarest, labels.rows, ranks[labels.indices])
+    return rarest
