@@ -1,4 +1,4 @@
-"""udt and its peers behind one small interface.
+"""udt and its peers on text, behind the small interface of `benchmark.py`.
 
 udt runs with its defaults, the peers with usual settings. fastText's rate and the NB-weighted SVM's
 tokens, minimum count and C were settled with test accuracies in view, in these peers' favour.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 # Loaded here, before any clock starts: imports are not what is compared.
+from benchmark import Contestant, Job, Model
 from joblib import Parallel, delayed, dump
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -24,32 +24,23 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 
-class Model(Protocol):
-    """What the worker asks of every contestant."""
-
-    def fit(self, texts: list[str], labels: np.ndarray) -> object: ...
-
-    def predict(self, texts: list[str]) -> np.ndarray: ...
-
-    def predict_one(self, text: str) -> object: ...
-
-    def save(self, path: Path) -> None: ...
-
-
 class Estimator:
-    """Any scikit-learn estimator that takes raw strings, udt among them."""
+    """Any scikit-learn estimator that takes raw strings (udt: whatever it is given)."""
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
-    def fit(self, texts: list[str], labels: np.ndarray) -> None:
-        self.estimator.fit(texts, labels)
+    def fit(self, X: Any, y: Any) -> None:
+        self.estimator.fit(X, y)
 
-    def predict(self, texts: list[str]) -> np.ndarray:
-        return self.estimator.predict(texts)
+    def predict(self, X: Any) -> Any:
+        return self.estimator.predict(X)
 
-    def predict_one(self, text: str) -> object:
-        return self.estimator.predict([text])[0]
+    def scores(self, X: Any) -> np.ndarray:
+        return self.estimator.predict_proba(X)
+
+    def predict_one(self, row: Any) -> object:
+        return self.estimator.predict([row] if isinstance(row, str) else row)[0]
 
     def save(self, path: Path) -> None:
         if hasattr(self.estimator, "save"):
@@ -115,13 +106,16 @@ def encode(labels: np.ndarray) -> tuple[np.ndarray, list[int]]:
 
 
 class FastText:
-    """FastText's supervised mode."""
+    """FastText's supervised mode. `line` makes of a text what it reads."""
 
-    def __init__(self, threads: int, seed: int, **settings: object) -> None:
+    def __init__(
+        self, job: Job, line: Callable[[str], str] = plain_words, **settings: object
+    ) -> None:
         import fasttext
 
         self.train = fasttext.train_supervised
-        self.settings = {"thread": threads, "seed": seed, "verbose": 0, **settings}
+        self.line = line
+        self.settings = {"thread": job.threads, "seed": job.seed, "verbose": 0, **settings}
 
     def fit(self, texts: list[str], labels: np.ndarray) -> None:
         self.classes, codes = encode(labels)
@@ -129,37 +123,43 @@ class FastText:
             path = Path(folder, "train.txt")
             with path.open("w", encoding="utf-8") as file:
                 for text, code in zip(texts, codes, strict=True):
-                    file.write(f"__label__{code} {plain_words(text)}\n")
+                    file.write(f"__label__{code} {self.line(text)}\n")
             self.model = self.train(input=str(path), **self.settings)
 
     # The wrapper's own predict breaks with numpy 2 (`np.array(copy=False)`): the compiled
     # object beneath it is called instead.
     def predict(self, texts: list[str]) -> np.ndarray:
-        lines = [plain_words(text) + "\n" for text in texts]
+        lines = [self.line(text) + "\n" for text in texts]
         found = self.model.f.multilinePredict(lines, 1, 0.0, "strict")[0]
         return self.classes[[int(label[0].removeprefix("__label__")) for label in found]]
 
     def predict_one(self, text: str) -> object:
-        ((_, label),) = self.model.f.predict(plain_words(text) + "\n", 1, 0.0, "strict")
+        ((_, label),) = self.model.f.predict(self.line(text) + "\n", 1, 0.0, "strict")
         return self.classes[int(label.removeprefix("__label__"))]
 
     def save(self, path: Path) -> None:
         self.model.save_model(str(path))
 
 
-class VowpalWabbit:
-    """Vowpal Wabbit, one against all, bigrams. Its learner has one thread, its parser another."""
+def vw_line(text: str) -> str:
+    """Return a row in VW's format, in which `|` and `:` have a meaning."""
+    return "| " + plain_words(text).replace("|", " ").replace(":", " ")
 
-    def __init__(self, seed: int, passes: int) -> None:
+
+class VowpalWabbit:
+    """Vowpal Wabbit, one against all. Its learner has one thread, its parser another."""
+
+    def __init__(
+        self,
+        job: Job,
+        passes: int,
+        line: Callable[[str], str] = vw_line,
+        options: str = "--ngram 2 -b 22",
+    ) -> None:
         import vowpalwabbit
 
         self.workspace = vowpalwabbit.Workspace
-        self.seed, self.passes = seed, passes
-
-    @staticmethod
-    def line(text: str) -> str:
-        """Return a row in VW's format, in which `|` and `:` have a meaning."""
-        return "| " + plain_words(text).replace("|", " ").replace(":", " ")
+        self.seed, self.passes, self.line, self.options = job.seed, passes, line, options
 
     def fit(self, texts: list[str], labels: np.ndarray) -> None:
         self.classes, codes = encode(labels)
@@ -169,7 +169,7 @@ class VowpalWabbit:
                 for text, code in zip(texts, codes, strict=True):
                     file.write(f"{code + 1} {self.line(text)}\n")
             trainer = self.workspace(
-                f"--oaa {len(self.classes)} --loss_function logistic --ngram 2 -b 22 --quiet "
+                f"--oaa {len(self.classes)} --loss_function logistic {self.options} --quiet "
                 f"--random_seed {self.seed} --passes {self.passes} --holdout_off -c -k "
                 f"-d {path} -f {model}"
             )
@@ -187,10 +187,11 @@ class VowpalWabbit:
         path.write_bytes(self.saved)
 
 
-def _udt(threads: int, seed: int, **settings: Any) -> Model:
+def udt(job: Job, **settings: Any) -> Model:
+    """Return udt with its defaults, but for `settings`."""
     from udt import UDTClassifier
 
-    return Estimator(UDTClassifier(n_jobs=threads, random_state=seed, **settings))
+    return Estimator(UDTClassifier(n_jobs=job.threads, random_state=job.seed, **settings))
 
 
 def _words() -> TfidfVectorizer:
@@ -216,65 +217,54 @@ def _svc() -> LinearSVC:
     return LinearSVC(random_state=0)
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """How to build a model from (threads, seed), and whether a second seed changes anything."""
-
-    title: str
-    build: Callable[[int, int], Model]
-    seeded: bool = False
-
-
 MODELS = {
-    "udt": Contestant("udt", _udt, seeded=True),
+    "udt": Contestant("udt", udt, seeded=True),
     "udt_words": Contestant(
         "udt, words only",
-        lambda threads, seed: _udt(threads, seed, char_ngrams=None),
+        lambda job: udt(job, char_ngrams=None),
         seeded=True,
     ),
     "fasttext_5": Contestant(
         "fastText, 5 passes",
-        lambda threads, seed: FastText(threads, seed, lr=0.5, dim=10, wordNgrams=2, epoch=5),
+        lambda job: FastText(job, lr=0.5, dim=10, wordNgrams=2, epoch=5),
         seeded=True,
     ),
     "fasttext_25": Contestant(
         "fastText, 25 passes",
-        lambda threads, seed: FastText(threads, seed, lr=0.5, dim=10, wordNgrams=2, epoch=25),
+        lambda job: FastText(job, lr=0.5, dim=10, wordNgrams=2, epoch=25),
         seeded=True,
     ),
     # For thousands of classes, where its full softmax takes minutes a pass.
     "fasttext_hs": Contestant(
         "fastText, dim 64, hierarchical",
-        lambda threads, seed: FastText(
-            threads, seed, lr=0.5, dim=64, wordNgrams=2, epoch=5, loss="hs"
-        ),
+        lambda job: FastText(job, lr=0.5, dim=64, wordNgrams=2, epoch=5, loss="hs"),
         seeded=True,
     ),
-    "vw_1": Contestant("VW, 1 pass", lambda threads, seed: VowpalWabbit(seed, 1), seeded=True),
-    "vw_3": Contestant("VW, 3 passes", lambda threads, seed: VowpalWabbit(seed, 3), seeded=True),
+    "vw_1": Contestant("VW, 1 pass", lambda job: VowpalWabbit(job, 1), seeded=True),
+    "vw_3": Contestant("VW, 3 passes", lambda job: VowpalWabbit(job, 3), seeded=True),
     "svc_words": Contestant(
         "TF-IDF words + LinearSVC",
-        lambda threads, seed: Estimator(make_pipeline(_words(), _svc())),
+        lambda job: Estimator(make_pipeline(_words(), _svc())),
     ),
     "svc_chars": Contestant(
         "TF-IDF words, characters + LinearSVC",
-        lambda threads, seed: Estimator(make_pipeline(make_union(_words(), _characters()), _svc())),
+        lambda job: Estimator(make_pipeline(make_union(_words(), _characters()), _svc())),
     ),
     "nb_svc": Contestant(
         "NB-weighted LinearSVC, 1-3-grams",
-        lambda threads, seed: Estimator(
+        lambda job: Estimator(
             make_pipeline(
                 _binary_bags(),
-                NBLinearSVC(n_jobs=threads),
+                NBLinearSVC(n_jobs=job.threads),
             )
         ),
     ),
     "sgd": Contestant(
         "HashingVectorizer + SGD",
-        lambda threads, seed: Estimator(
+        lambda job: Estimator(
             make_pipeline(
                 HashingVectorizer(ngram_range=(1, 2)),
-                SGDClassifier(alpha=1e-5, n_jobs=threads, random_state=seed),
+                SGDClassifier(alpha=1e-5, n_jobs=job.threads, random_state=job.seed),
             )
         ),
         seeded=True,

@@ -1,4 +1,4 @@
-"""Markdown tables from the runs that `text.py` kept: `python report.py RUNS`."""
+"""Markdown tables from kept runs: `python report.py mixed benchmark-runs/mixed`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import TEXT_SETS
-from models import MODELS
+from benchmark import BENCHMARKS, Benchmark, find
 
 OURS = "udt"
 COSTS = {
@@ -37,7 +36,7 @@ class Run(NamedTuple):
         return out / self.set / f"{self.model}-{self.seed}-{self.repeat}"
 
 
-Figures = dict[Run, dict[str, float]]
+Figures = dict[Run, dict[str, Any]]
 
 
 def read_runs(out: Path) -> Figures:
@@ -50,24 +49,26 @@ def read_runs(out: Path) -> Figures:
     return found
 
 
-def rightness(out: Path, runs: Iterable[Run]) -> np.ndarray:
-    """Return the share of runs that were right on each test row, of shape (n,)."""
-    right = []
+def score_rows(out: Path, runs: Iterable[Run], score: str) -> np.ndarray | None:
+    """Return what each test row adds to a score, (2, n), in the mean of the runs."""
+    kept_rows = []
     for run in runs:
         with np.load(run.path(out).with_suffix(".npz")) as kept:
-            right.append(kept["predicted"] == kept["label"])
-    return np.stack(right).mean(axis=0)
+            if score not in kept:
+                return None
+            kept_rows.append(kept[score])
+    return np.mean(kept_rows, axis=0)
 
 
 def paired_bootstrap(
     ours: np.ndarray, theirs: np.ndarray, n_samples: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the mean difference when test rows are drawn anew.
+    """Return the 95 % interval of the difference of two scores when test rows are drawn anew.
 
     Parameters
     ----------
-    ours, theirs : ndarray of shape (n,)
-        How often each test row was predicted rightly, in [0, 1].
+    ours, theirs : ndarray of shape (2, n)
+        What each test row adds to the numerator and the denominator of the score.
     n_samples : int, default=10_000
         How many test sets are drawn.
     seed : int, default=0
@@ -77,11 +78,21 @@ def paired_bootstrap(
     -------
     low, high : float
     """
-    # Rows are alike where their difference is: drawing how many of each kind is the same as
-    # drawing rows, and costs nothing on large test sets.
-    values, counts = np.unique(ours - theirs, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(len(ours), counts / len(ours), size=n_samples)
-    low, high = np.quantile(draws @ values / len(ours), [0.025, 0.975])
+    # Rows that add the same are alike: drawing how many of each kind is the same as drawing rows,
+    # and costs nothing on large test sets. Areas under curves are rounded to have kinds at all.
+    if np.array_equal(ours[1], theirs[1]):
+        ours, theirs = np.stack([ours[0] - theirs[0], ours[1]]), np.stack([0 * ours[1], ours[1]])
+    pairs = np.round(np.vstack([ours, theirs]), 3).T
+    kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+    generator = np.random.default_rng(seed)
+    at_once = max(1, 10_000_000 // len(kinds))  # 80 MB
+    differences = []
+    for first in range(0, n_samples, at_once):
+        n_draws = min(at_once, n_samples - first)
+        draws = generator.multinomial(len(pairs), counts / len(pairs), size=n_draws)
+        sums = draws @ kinds
+        differences.append(sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
+    low, high = np.quantile(np.concatenate(differences), [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -92,11 +103,12 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 def middle(figures: Figures, set_name: str, model: str, key: str) -> float:
-    """Median over seeds and repeats (accuracy: mean); NaN where nothing finished."""
-    found = [row[key] for run, row in figures.items() if run[:2] == (set_name, model)]
+    """Median of a cost over seeds and repeats, mean of a score; NaN where nothing finished."""
+    rows = [row for run, row in figures.items() if run[:2] == (set_name, model)]
+    found = [row[key] for row in rows if key in row]
     if not found:
         return float("nan")
-    return float(np.mean(found) if key == "accuracy" else np.median(found))
+    return float(np.median(found) if key in COSTS else np.mean(found))
 
 
 def number(value: float) -> str:
@@ -106,12 +118,14 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def accuracy_table(figures: Figures, out: Path, sets: list[str], models: list[str]) -> str:
-    """Accuracy in per cent, and ours minus each set's best peer with its 95 % interval."""
-    score = {(s, m): 100 * middle(figures, s, m, "accuracy") for s in sets for m in models}
+def score_table(
+    benchmark: Benchmark, figures: Figures, out: Path, key: str, sets: list[str], models: list[str]
+) -> str:
+    """One score in per cent, and ours minus each set's best peer with its 95 % interval."""
+    score = {(s, m): 100 * middle(figures, s, m, key) for s in sets for m in models}
     peers = [model for model in models if not model.startswith(OURS)]
     compare = OURS in models and bool(peers)
-    header = ["set", *(MODELS[model].title for model in models)]
+    header = ["set", *(benchmark.models[model].title for model in models)]
     header += ["udt - best peer", "95 % interval", "verdict"] if compare else []
     rows = []
     for name in sets:
@@ -125,14 +139,17 @@ def accuracy_table(figures: Figures, out: Path, sets: list[str], models: list[st
             rows[-1] += ["-"] * 3 * compare
             continue
         rival = max(done, key=lambda peer: score[name, peer])
+        rows[-1].append(f"{score[name, OURS] - score[name, rival]:+.2f}")
         ours, theirs = (
-            rightness(out, [run for run in figures if run[:2] == (name, model)])
+            score_rows(out, [run for run in figures if run[:2] == (name, model)], key)
             for model in (OURS, rival)
         )
+        if ours is None or theirs is None:
+            rows[-1] += ["-", "-"]
+            continue
         low, high = paired_bootstrap(ours, theirs)
         verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
-        difference = f"{score[name, OURS] - score[name, rival]:+.2f}"
-        rows[-1] += [difference, f"{100 * low:+.2f} to {100 * high:+.2f}", verdict]
+        rows[-1] += [f"{100 * low:+.2f} to {100 * high:+.2f}", verdict]
     means = {model: float(np.mean([score[name, model] for name in sets])) for model in models}
     rows.append(["**mean**", *(f"{means[model]:.2f}".replace("nan", "-") for model in models)])
     if compare:
@@ -142,27 +159,40 @@ def accuracy_table(figures: Figures, out: Path, sets: list[str], models: list[st
     return markdown(header, rows)
 
 
-def report(figures: Figures, out: Path) -> str:
-    """Return the table of accuracies and one table a kind of cost, in Markdown."""
-    sets = [name for name in TEXT_SETS if any(run.set == name for run in figures)]
-    models = [name for name in MODELS if any(run.model == name for run in figures)]
-    parts = ["## Test accuracy, %\n\n" + accuracy_table(figures, out, sets, models)]
+def report(benchmark: Benchmark, figures: Figures, out: Path) -> str:
+    """Return one table a score and one a kind of cost, in Markdown, and the models' notes."""
+    sets = [name for name in benchmark.sets if any(run.set == name for run in figures)]
+    models = [name for name in benchmark.models if any(run.model == name for run in figures)]
+    parts = []
+    for key, title in benchmark.scores.items():
+        scored = {run for run, row in figures.items() if key in row}
+        those_sets = [name for name in sets if any(run.set == name for run in scored)]
+        those_models = [name for name in models if any(run.model == name for run in scored)]
+        if scored:
+            table = score_table(benchmark, figures, out, key, those_sets, those_models)
+            parts.append(f"## {title}\n\n" + table)
     for key, title in COSTS.items():
-        header = ["set", *(MODELS[model].title for model in models)]
+        header = ["set", *(benchmark.models[model].title for model in models)]
         rows = [[s, *(number(middle(figures, s, m, key)) for m in models)] for s in sets]
         parts.append(f"## {title}\n\n" + markdown(header, rows))
-    return "\n".join(parts)
+    notes = [
+        f"- {benchmark.models[run.model].title} on {run.set}, seed {run.seed}: {row['note']}\n"
+        for run, row in figures.items()
+        if row.get("note")
+    ]
+    return "\n".join(parts + ["".join(notes)] * bool(notes))
 
 
 def main() -> None:
     """Print the tables of kept runs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", type=Path, help="the --out folder of text.py")
+    parser.add_argument("benchmark", choices=BENCHMARKS)
+    parser.add_argument("runs", type=Path, help="the benchmark's --out folder")
     args = parser.parse_args()
     figures = read_runs(args.runs)
     if not figures:
-        parser.error(f"no finished run in {args.runs}: run text.py with --out {args.runs} first")
-    sys.stdout.write(report(figures, args.runs))
+        parser.error(f"no finished run in {args.runs}: run the benchmark with --out {args.runs}")
+    sys.stdout.write(report(find(args.benchmark), figures, args.runs))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure one (model, set, seed) in a process of its own. Started by `text.py`."""
+"""Measure one (model, set, seed) in a process of its own. Started by `runner.py`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import distinct, load, shuffled
-from models import MODELS, Model
+from benchmark import BENCHMARKS, Job, Model, find
+from datasets import shuffled, singles, take
+from metrics import Rows, ratio
 
 WARM_UP_ROWS = 200
 WARM_UP_CALLS = 20
-LATENCY_TEXTS = 1000
+LATENCY_ROWS = 1000
 LATENCY_SECONDS = 20  # some peers take half a second a row
 
 
@@ -46,17 +48,17 @@ def settle() -> int:
     return memory("VmRSS")
 
 
-def one_row_microseconds(model: Model, texts: list[str]) -> np.ndarray:
-    """Time each text alone, once, after a short warm-up on the last of them."""
-    for text in texts[-WARM_UP_CALLS:]:
-        model.predict_one(text)
+def one_row_microseconds(model: Model, rows: list[Any]) -> np.ndarray:
+    """Time each row alone, once, after a short warm-up on the last of them."""
+    for row in rows[-WARM_UP_CALLS:]:
+        model.predict_one(row)
     nanoseconds: list[int] = []
     deadline = time.perf_counter() + LATENCY_SECONDS
     gc.collect()
     gc.disable()  # as timeit does
-    for text in texts:
+    for row in rows:
         start = time.perf_counter_ns()
-        model.predict_one(text)
+        model.predict_one(row)
         nanoseconds.append(time.perf_counter_ns() - start)
         if time.perf_counter() > deadline:
             break
@@ -64,59 +66,66 @@ def one_row_microseconds(model: Model, texts: list[str]) -> np.ndarray:
     return np.array(nanoseconds) / 1000
 
 
-def rows_per_second(model: Model, texts: list[str], at_least: float = 1.0) -> float:
-    """Median over repeated predictions of all test texts, for `at_least` seconds."""
+def rows_per_second(model: Model, X: Any, n: int, at_least: float = 1.0) -> float:
+    """Median over repeated predictions of all `n` test rows, for `at_least` seconds."""
     seconds: list[float] = []
     while sum(seconds) < at_least:
         start = time.perf_counter()
-        model.predict(texts)
+        model.predict(X)
         seconds.append(time.perf_counter() - start)
-    return len(texts) / float(np.median(seconds))
+    return n / float(np.median(seconds))
 
 
 def measure(
-    data: Path, model_name: str, set_name: str, seed: int, threads: int
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Fit and test one model; return its figures and its predictions beside the truth."""
-    test_texts, test_labels = load(data, set_name, "test")
-    texts, labels = shuffled(*load(data, set_name, "train"), seed=seed)
-    build = MODELS[model_name].build
+    data: Path, benchmark_name: str, model_name: str, set_name: str, seed: int, threads: int
+) -> tuple[dict[str, Any], Rows]:
+    """Fit and test one model; return its figures and its scores row by row."""
+    benchmark = find(benchmark_name)
+    source, contestant = benchmark.sets[set_name], benchmark.models[model_name]
+    X, y, X_test, y_test = source.read(data)
+    X, y = shuffled(X, y, seed)
+    job = Job(threads, seed, source)
 
     # Compiled code is loaded, and cached if it was not, before the clock starts.
-    warm = build(threads, seed)
-    warm.fit(texts[:WARM_UP_ROWS], labels[:WARM_UP_ROWS])
-    warm.predict(texts[:WARM_UP_ROWS])
+    few = slice(0, WARM_UP_ROWS)
+    warm = contestant.build(job)
+    warm.fit(take(X, few), y[few])
+    warm.predict(take(X, few))
     del warm
 
-    model = build(threads, seed)
+    model = contestant.build(job)
     before = settle()
     start = time.perf_counter()
-    model.fit(texts, labels)
+    model.fit(X, y)
     seconds = time.perf_counter() - start
     peak = memory("VmHWM") - before
 
-    predicted = model.predict(test_texts)
-    latency = one_row_microseconds(model, distinct(test_texts, LATENCY_TEXTS))
+    scores, rows = benchmark.evaluate(model, X_test, y_test)
+    one_row = [contestant.one_row(row) for row in singles(X_test, LATENCY_ROWS)]
+    latency = one_row_microseconds(model, one_row)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.udt")
         model.save(path)
         size = path.stat().st_size
     return {
-        "accuracy": float((predicted == test_labels).mean()),
+        **{name: ratio(values) for name, values in rows.items()},
+        **scores,
         "seconds": seconds,
         "p50_us": float(np.percentile(latency, 50)),
         "p99_us": float(np.percentile(latency, 99)),
-        "rows_per_second": rows_per_second(model, test_texts),
+        "rows_per_second": rows_per_second(model, X_test, y_test.shape[0]),
         "peak_mb": peak / 1e6,
         "file_mb": size / 1e6,
-    }, {"predicted": predicted, "label": test_labels}
+        "note": getattr(model, "note", ""),
+    }, rows
 
 
 def main() -> None:
-    """Write `<out>.json` (figures) and `<out>.npz` (predictions and labels)."""
+    """Write `<out>.json` (figures) and `<out>.npz` (what each test row adds to the scores)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--benchmark", choices=BENCHMARKS, required=True)
+    parser.add_argument("--model", required=True)
     parser.add_argument("--set", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -124,8 +133,10 @@ def main() -> None:
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # every model gets the same cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
-    figures, predictions = measure(args.data, args.model, args.set, args.seed, args.threads)
-    np.savez_compressed(args.out.with_suffix(".npz"), allow_pickle=False, **predictions)
+    figures, rows = measure(
+        args.data, args.benchmark, args.model, args.set, args.seed, args.threads
+    )
+    np.savez_compressed(args.out.with_suffix(".npz"), allow_pickle=False, **rows)
     args.out.with_suffix(".json").write_text(json.dumps(figures))
 
 

@@ -1,0 +1,67 @@
+"""What makes one table: its sets, its contestants, and how an answer is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from datasets import Source
+from metrics import Rows
+
+BENCHMARKS = ("text", "mixed", "tabular", "multilabel")
+
+
+class Model(Protocol):
+    """What the worker asks of every contestant.
+
+    One that knows probabilities also has `scores`, of shape (n, classes or labels). A fit that
+    was cut short says so in an attribute `note`.
+    """
+
+    def fit(self, X: Any, y: Any) -> object: ...
+
+    def predict(self, X: Any) -> Any: ...
+
+    def predict_one(self, row: Any) -> object: ...
+
+    def save(self, path: Path) -> None: ...
+
+
+class Job(NamedTuple):
+    """What a model is built for."""
+
+    threads: int
+    seed: int
+    source: Any  # the set: peers are told what its columns are
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """How to build a model, and whether a second seed changes anything."""
+
+    title: str
+    build: Callable[[Job], Model]
+    seeded: bool = False
+    # Makes of one row (see `datasets.singles`) what `predict_one` is given; not timed.
+    one_row: Callable[[Any], Any] = lambda row: row
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A table: `scores` are the keys and titles of what is compared, all of it in per cent."""
+
+    title: str
+    sets: Mapping[str, Source]
+    models: Mapping[str, Contestant]
+    evaluate: Callable[[Any, Any, Any], tuple[dict[str, float], Rows]]
+    scores: Mapping[str, str]
+    default_sets: tuple[str, ...]
+    default_models: tuple[str, ...]
+
+
+def find(name: str) -> Benchmark:
+    """Return the benchmark of the file `name`.py."""
+    return import_module(name).BENCHMARK
