@@ -122,21 +122,34 @@ def scale(
 
 
 def information(
-    rows: Sequence[Sequence[int]], targets: Sequence[int], n_features: int, smoothing: float
+    rows: Sequence[Sequence[int]],
+    classes: Sequence[Sequence[int]],
+    n_features: int,
+    smoothing: float,
+    weights: Sequence[float] | None = None,
 ) -> list[float]:
     """Give the square root of each feature's Kullback-Leibler divergence from the prior.
 
-    >>> information([[0], [0], [1]], [0, 0, 1], n_features=2, smoothing=0.0)
+    >>> information([[0], [0], [1]], [[0], [0], [1]], n_features=2, smoothing=0.0)
     [0.636..., 1.048...]
     """
-    n_classes = max(targets) + 1
-    prior = [targets.count(c) / len(targets) for c in range(n_classes)]
+    weights = weights or [1.0] * len(rows)
+    pairs = [
+        (row, c, w) for row, of_row, w in zip(rows, classes, weights, strict=True) for c in of_row
+    ]
+    n_classes = max(c for _, c, _ in pairs) + 1
+
+    def share(held: Sequence[tuple[Sequence[int], int, float]], c: int, prior: float) -> float:
+        of_class = math.fsum(w for _, held_class, w in held if held_class == c)
+        total = math.fsum(w for _, _, w in held) + smoothing
+        return (of_class + smoothing * prior) / total
+
+    total = math.fsum(w for _, _, w in pairs)
+    prior = [math.fsum(w for _, of, w in pairs if of == c) / total for c in range(n_classes)]
     roots = []
     for feature in range(n_features):
-        held = [target for row, target in zip(rows, targets, strict=True) if feature in row]
-        divergence = 0.0
-        for c in range(n_classes):
-            p = (held.count(c) + smoothing * prior[c]) / (len(held) + smoothing)
-            divergence += p * math.log(p / prior[c]) if p > 0 else 0.0
+        held = [pair for pair in pairs if feature in pair[0]]
+        shares = [(share(held, c, prior[c]), prior[c]) for c in range(n_classes)]
+        divergence = sum(p * math.log(p / q) for p, q in shares if p > 0)
         roots.append(math.sqrt(max(divergence, 0.0)))
     return roots

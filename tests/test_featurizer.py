@@ -45,7 +45,7 @@ TEXTS = [
     "a",
     "?",
 ]
-FITTED = ("ngrams_", "n_buckets_", "buckets_", "weights_")
+FITTED = ("ngrams_", "n_buckets_", "buckets_", "weights_", "class_rows_")
 
 
 def assert_same_bits(left, right):
@@ -246,7 +246,7 @@ def test_weighting_by_information():
     X = featurizer.fit_transform(texts, y)
     names = featurizer.get_feature_names_out().tolist()
     rows = [[names.index(word) for word in text.split()] for text in texts]
-    expected = naive.information(rows, [1, 1, 0, 0, 0], len(names), 1.0)
+    expected = naive.information(rows, [[1], [1], [0], [0], [0]], len(names), 1.0)
     np.testing.assert_allclose(featurizer.weights_, expected, rtol=1e-5)
     of_good, of_the = X[0, names.index("good")], X[0, names.index("the")]
     assert of_good > 2 * of_the > 0
@@ -388,6 +388,18 @@ def test_feature_names_that_were_not_kept():
         with pytest.raises(ValueError, match="set feature_names=True and fit again"):
             featurizer.get_feature_names_out()
         featurizer.set_params(feature_names=True)  # too late
+
+
+def test_feature_names_under_another_seed():
+    texts = ["red fish!", "red", "a fish"] * 2
+    names = [
+        HashingFeaturizer(seed=seed, feature_names=True, char_ngrams=(3, 3), weighting=None)
+        .fit(texts)
+        .get_feature_names_out()
+        for seed in (0, 1, 2**31, 2**32 - 1)
+    ]
+    for other in names[1:]:
+        assert sorted(other) == sorted(names[0])
 
 
 @pytest.mark.parametrize("method", ["transform", "get_feature_names_out"])

@@ -288,28 +288,6 @@ def test_scale_rows_scales_both_parts_of_its_rows_only():
     np.testing.assert_allclose(values, expected, rtol=1e-6)
 
 
-@given(
-    st.lists(
-        st.tuples(st.lists(st.integers(0, 4), max_size=4, unique=True), st.integers(0, 3)),
-        min_size=1,
-        max_size=12,
-    ),
-    st.sampled_from([0.25, 1.0, 3.0]),
-)
-def test_information(rows, smoothing):
-    features = [row for row, _ in rows]
-    classes = sorted({target for _, target in rows})
-    targets = [classes.index(target) for _, target in rows]
-    indptr = np.cumsum([0, *map(len, features)]).astype(np.int32)
-    indices = np.array([i for row in features for i in row], dtype=np.int32)
-    prior = np.bincount(targets) / len(targets)
-    actual = kernels.information(indptr, indices, np.array(targets), 5, prior, smoothing)
-    assert actual.dtype == np.float32
-    expected = naive.information(features, targets, 5, smoothing)
-    # A divergence of nearly nothing is known to 1e-16, its root to 1e-8.
-    np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-7)
-
-
 @settings(max_examples=50)
 @given(ROWS, WORD_LENGTHS, st.one_of(st.none(), CHAR_LENGTHS), SEEDS)
 def test_name_features(rows, words, chars, seed):

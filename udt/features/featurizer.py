@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +15,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from udt.columns import as_text
 from udt.features.unicode import normalise
-from udt.targets import check_labels, number_labels
+from udt.strings import as_text
+from udt.targets import check_labels, find_labels, number_labels
 from udt.threads import Pool, blocks, effective_n_jobs
+
+if TYPE_CHECKING:
+    from udt.features.weighting import Targets
 
 Array = NDArray[Any]
 #: Length of the character part of a row beside a word part of length 1.
@@ -81,6 +86,12 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         Shortest and longest word n-gram, shortest and longest character n-gram; 0 for none.
     n_buckets_ : int
         Size of the hash.
+    class_rows_ : ndarray of shape (n_classes,), float64
+        Rows met so far of each class, for ``weighting="information"``; else of shape (1,), rows.
+    classes_ : ndarray of shape (n_classes,)
+        The classes that ``class_rows_`` counts, if `fit` was given ``y``.
+    rare_ : ndarray of shape (2, n_rare), uint32
+        After `partial_fit`: the buckets met in fewer than ``min_df`` rows, and in how many.
 
     See Also
     --------
@@ -164,16 +175,43 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         csr_matrix of shape (n, n_features_out), float32
         """
         column = as_text(X)
-        targets = None
-        if self.weighting == "information":
-            _, targets = number_labels(check_labels(y, len(column)))
-        before = self.__dict__.copy()
-        try:
-            return self._fit_transform(column, targets)
-        except BaseException:  # Ctrl-C too: new buckets beside old weights would be read past
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        with self._all_or_nothing():
+            targets = None
+            if self.weighting == "information":
+                classes, targets = number_labels(check_labels(y, len(column)))
+            matrix = self._fit_transform(column, targets)
+            if targets is not None:
+                self.classes_ = classes
+            return matrix
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Go on learning from more texts; the first call is like `fit`.
+
+        The lengths of n-grams and the size of the hash stay as the first call chose them. N-grams
+        that reach ``min_df`` rows over the calls so far get columns of their own behind the
+        others. Column numbers and weights, once given, never change, so that what was trained
+        on them keeps its meaning. After `fit`, rows of its own n-grams below ``min_df`` are not
+        remembered, and counting them starts at the next call.
+
+        Parameters
+        ----------
+        X : sequence of str of length n
+        y : array-like of shape (n,), default=None
+            Classes, for ``weighting="information"``. New ones may come with any call. Weights of
+            new columns come from the rows of the call, and the classes of all rows so far; they
+            are 1 as long as there is one class only.
+
+        Returns
+        -------
+        self
+        """
+        column = as_text(X)
+        with self._all_or_nothing():
+            targets = None
+            if self.weighting == "information":
+                targets = self._number_more(check_labels(y, len(column)))
+            self._partial_fit(column, targets)
+        return self
 
     def transform(self, X: Any) -> sp.csr_matrix:
         """Turn texts into weighted n-grams.
@@ -197,43 +235,148 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         return self._transform(as_text(X))
 
     def _fit_transform(
-        self, column: pa.LargeStringArray, targets: Array | None = None
+        self,
+        column: pa.LargeStringArray,
+        targets: Targets | None = None,
+        weights: Array | None = None,
     ) -> sp.csr_matrix:
-        """Fit on an Arrow column and class numbers, and give its rows."""
+        """Fit on an Arrow column, its classes or labels, and weights of rows; give its rows.
+
+        Weights of rows (of mean 1) count in the "information" weighting only.
+        """
+        for name in ("rare_", "class_rows_", "classes_", "feature_names_"):
+            self.__dict__.pop(name, None)
+        return self._grow(*self._start(column), targets, weights)
+
+    def _partial_fit(
+        self,
+        column: pa.LargeStringArray,
+        targets: Targets | None = None,
+        weights: Array | None = None,
+    ) -> sp.csr_matrix:
+        """Go on fitting, as `partial_fit` does, and give the rows of the column.
+
+        Fitted attributes are replaced, never written to: a shallow copy is safe from this.
+        """
+        is_first = not hasattr(self, "buckets_")
+        utf8 = self._start(column) if is_first else self._encode(column)
+        if not hasattr(self, "rare_"):
+            self.rare_ = np.zeros((2, 0), dtype=np.uint32)
+        return self._grow(*utf8, targets, weights)
+
+    def _start(self, column: pa.LargeStringArray) -> tuple[Array, Array]:
+        """Choose what later calls of `partial_fit` keep; give the column's bytes and offsets."""
         self.ngrams_ = self._check_parameters(column)
-        data, offsets = _utf8(column, self.strip_accents)
-        df = self._choose_buckets(data, offsets)
-        self._lookup: Array | None = None
+        data, offsets = self._encode(column)
+        n_bytes = int(offsets[-1] - offsets[0])
+        self.n_buckets_ = self.n_buckets or _auto_buckets(n_bytes, self.ngrams_)
+        self.buckets_ = np.zeros(0, dtype=np.int64)
+        self.weights_ = np.zeros(0, dtype=np.float32)
+        return data, offsets
+
+    def _grow(
+        self, data: Array, offsets: Array, targets: Targets | None, weights: Array | None
+    ) -> sp.csr_matrix:
+        """Add the columns of n-grams that are now frequent enough, and give the rows."""
+        n_known = len(self.buckets_)
+        df = self._add_buckets(data, offsets)
         if self.feature_names:
-            self.feature_names_ = self._find_names(data, offsets)
+            names = getattr(self, "feature_names_", np.full(n_known, "", dtype=object))
+            new_names = self._find_names(data, offsets, n_known)
+            self.feature_names_ = np.concatenate([names, new_names])
         with Pool(effective_n_jobs(self.n_jobs)) as pool:
             matrix, middles = self._count(data, offsets, pool)
             if self.weighting == "information":
-                from udt.features.text import information
-
                 assert targets is not None
-                prior = np.bincount(targets) / len(targets)
-                self.weights_ = information(
-                    matrix.indptr, matrix.indices, targets, len(df), prior, 1.0
-                )
-            elif self.weighting == "idf":
-                self.weights_ = (np.log((1 + len(column)) / (1 + df)) + 1).astype(np.float32)
+                new_weights = self._informations(matrix, targets, weights)[n_known:]
             else:
-                self.weights_ = np.ones(len(df), dtype=np.float32)
+                self.class_rows_ = self._count_on(np.array([len(offsets) - 1.0]))
+                new_weights = np.ones(len(df), dtype=np.float32)
+                if self.weighting == "idf":
+                    new_weights = np.log((1 + self.class_rows_[0]) / (1 + df)) + 1
+            self.weights_ = np.concatenate([self.weights_, new_weights.astype(np.float32)])
             return self._weigh(matrix, middles, pool)
 
+    def _informations(
+        self, matrix: sp.csr_matrix, targets: Targets, weights: Array | None
+    ) -> Array:
+        """Give what each column of some rows tells of their classes."""
+        from udt.features.weighting import class_lists, count_classes, information
+
+        indptr, classes = class_lists(targets)
+        self.class_rows_ = self._count_on(count_classes(indptr, classes, weights))
+        if np.count_nonzero(self.class_rows_) < 2:
+            return np.ones(matrix.shape[1], dtype=np.float32)
+        if weights is None:
+            weights = np.ones(matrix.shape[0])
+        return information(
+            matrix.indptr, matrix.indices, matrix.shape[1], indptr, classes,
+            np.asarray(weights, dtype=np.float64), self.class_rows_ / self.class_rows_.sum(), 1.0,
+        )  # fmt: skip
+
+    def _count_on(self, rows: Array) -> Array:
+        """Add rows of each class to those met before."""
+        before = getattr(self, "class_rows_", rows[:0])
+        total = np.zeros(max(len(before), len(rows)))
+        total[: len(before)] += before
+        total[: len(rows)] += rows
+        return total
+
+    def _number_more(self, labels: Array) -> Array:
+        """Give the numbers of labels among those met so far, which new ones join at the end."""
+        known = getattr(self, "classes_", labels[:0])
+        if len(known) and (known.dtype.kind in "OU") != (labels.dtype.kind in "OU"):
+            raise TypeError(
+                f"y is of dtype {labels.dtype}, but earlier calls had {known.dtype}: give labels "
+                "of one type."
+            )
+        self.classes_ = np.concatenate([known, np.setdiff1d(labels, known)])
+        return find_labels(labels, self.classes_, "y")
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Leave the featurizer as it was if what is done within fails."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:  # Ctrl-C too: new buckets beside old weights would be read past
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
     def _transform(self, column: pa.LargeStringArray) -> sp.csr_matrix:
-        data, offsets = _utf8(column, self.strip_accents)
+        data, offsets = self._encode(column)
         with Pool(effective_n_jobs(self.n_jobs)) as pool:
             return self._weigh(*self._count(data, offsets, pool), pool)
 
-    def _choose_buckets(self, data: Array, offsets: Array) -> Array:
-        """Set ``buckets_`` to those that occur often enough; give their document frequencies."""
+    def _encode(self, column: pa.LargeStringArray) -> tuple[Array, Array]:
+        """Give bytes and offsets of text as the kernels take it."""
+        return _utf8(column, self.strip_accents)
+
+    def _add_buckets(self, data: Array, offsets: Array) -> Array:
+        """Append to ``buckets_`` those that now occur often enough; give their frequencies."""
+        frequencies = self._document_frequencies(data, offsets)
+        rare = getattr(self, "rare_", None)
+        if rare is not None:
+            frequencies[rare[0]] += rare[1].astype(np.int32)
+        frequencies[self.buckets_] = 0
+        new = np.flatnonzero(frequencies >= self.min_df)
+        df = frequencies[new]
+        if rare is not None:
+            frequencies[new] = 0
+            others = np.flatnonzero(frequencies)
+            self.rare_ = np.stack([others, frequencies[others]]).astype(np.uint32)
+        order = np.argsort(-df, kind="stable")
+        self.buckets_ = np.concatenate([self.buckets_, new[order]])
+        self._lookup: Array | None = None  # the next call of `_hash_arguments` makes it anew
+        return df[order]
+
+    def _document_frequencies(self, data: Array, offsets: Array) -> Array:
+        """Count in how many rows each bucket occurs."""
         from udt.features import text as kernels
 
         n_rows = len(offsets) - 1
-        n_bytes = int(offsets[-1] - offsets[0])
-        n_buckets = self.n_buckets or _auto_buckets(n_bytes, self.ngrams_)
+        n_buckets = self.n_buckets_
         seed, mask = np.uint32(self.seed), np.uint32(n_buckets - 1)
         # A table of counts per thread: few threads where tables are large.
         n_tables = min(
@@ -252,12 +395,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         frequencies = tables[0]
         for table in tables[1:]:
             frequencies += table
-        kept = np.flatnonzero(frequencies >= self.min_df)
-        df = frequencies[kept]
-        order = np.argsort(-df, kind="stable")
-        self.n_buckets_ = n_buckets
-        self.buckets_ = kept[order]
-        return df[order]
+        return frequencies
 
     def _count(self, data: Array, offsets: Array, pool: Pool) -> tuple[sp.csr_matrix, Array]:
         """Give the n-gram counts of rows, and where the word part of each ends."""
@@ -372,11 +510,13 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             text = as_text([text])[0].as_py()
         return normalise(text, self.strip_accents)
 
-    def _find_names(self, data: Array, offsets: Array) -> NDArray[np.object_]:
+    def _find_names(self, data: Array, offsets: Array, first: int) -> NDArray[np.object_]:
+        """Give the texts of columns ``first`` and later, which occur in the rows."""
         from udt.features import text as kernels
 
         classes, ngrams, seed, mask, ids = self._hash_arguments()[:5]
-        n_features = len(self.buckets_)
+        ids = np.maximum(ids - np.int32(first), np.int32(-1))
+        n_features = len(self.buckets_) - first
         utf8, where = kernels.name_features(
             data, offsets, classes, ngrams, seed, mask, ids, n_features
         )
@@ -384,7 +524,9 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         names = np.empty(n_features, dtype=object)
         for i, (begin, end) in enumerate(where):
             name = raw[begin:end].decode()
-            names[i] = "#" + name.replace(" ", "_") if self._is_char_ngram(name, i) else name
+            names[i] = (
+                "#" + name.replace(" ", "_") if self._is_char_ngram(name, first + i) else name
+            )
         return names
 
     def _is_char_ngram(self, name: str, column: int) -> bool:

@@ -292,46 +292,6 @@ def transform_rows(
 
 
 @kernel
-def information(
-    indptr: Array, indices: Array, targets: Array, n_features: int, prior: Array, smoothing: float
-) -> Array:
-    """Give the square root of how much each feature's presence tells of the class, in nats.
-
-    That is the Kullback-Leibler divergence between the classes of the rows that hold the feature,
-    smoothed by ``smoothing`` rows of the ``prior`` distribution, and ``prior``.
-    """
-    ends = np.zeros(n_features + 1, dtype=np.int64)
-    for j in range(indices.shape[0]):
-        ends[indices[j] + 1] += 1
-    for i in range(n_features):
-        ends[i + 1] += ends[i]
-    at = ends[:-1].copy()
-    labels = np.empty(indices.shape[0], dtype=np.int32)  # of the rows that hold each feature
-    for row in range(indptr.shape[0] - 1):
-        for j in range(indptr[row], indptr[row + 1]):
-            labels[at[indices[j]]] = targets[row]
-            at[indices[j]] += 1
-    weights = np.zeros(n_features, dtype=np.float32)
-    tally = np.zeros(prior.shape[0], dtype=np.int64)
-    for i in range(n_features):
-        for j in range(ends[i], ends[i + 1]):
-            tally[labels[j]] += 1
-        n = ends[i + 1] - ends[i] + smoothing
-        divergence = 0.0
-        rest = 1.0  # prior of the classes that never meet the feature
-        for j in range(ends[i], ends[i + 1]):
-            c = labels[j]
-            if tally[c] > 0:
-                p = (tally[c] + smoothing * prior[c]) / n
-                divergence += p * np.log(p / prior[c])
-                rest -= prior[c]
-                tally[c] = 0
-        divergence += rest * smoothing / n * np.log(smoothing / n)
-        weights[i] = np.sqrt(max(divergence, 0.0))
-    return weights
-
-
-@kernel
 def name_features(
     data: Array, offsets: Array, classes: Array, ngrams: Array, seed: int, mask: int, ids: Array,
     n_features: int,
