@@ -8,12 +8,12 @@ All models are given y as a CSR indicator matrix; bibtex's features are ready, t
 from __future__ import annotations
 
 from benchmark import Benchmark
-from datasets import LabelsSet, MatrixSet
+from datasets import LabelsSet, MatrixSet, Source
 from label_models import DEFAULT_MODELS, MODELS
 from metrics import multilabel
 from runner import main
 
-SETS = {
+SETS: dict[str, Source] = {
     # Every test row counts, also those without a label.
     "reuters21578": LabelsSet("reuters21578", text=("title", "body")),
     "goemotions": LabelsSet("goemotions", text=("text",)),

@@ -26,7 +26,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScaler
 
 CATBOOST_SECONDS = 600
 UNITS = {"k": 1e3, "M": 1e6}
@@ -188,16 +188,22 @@ class CatBoost(TablePeer):
 
 
 class Linear(TablePeer):
-    """Logistic regression on TF-IDF (words 1-2, each text), one-hot categories, scaled numbers.
+    """Logistic regression on TF-IDF (words 1-2, each text), one-hot categories and numbers.
 
-    Missing numbers are the median and a flag of their own. Many classes over many features are
-    one-vs-rest: the usual softmax would keep twenty copies of its weights.
+    Numbers are scaled, or one-hot too, in twenty quantile `bins`. Missing ones are the median and a
+    flag of their own. Many classes over many features are one-vs-rest: the usual softmax would keep
+    twenty copies of its weights.
     """
+
+    def __init__(self, job: Job, *, bins: bool = False) -> None:
+        super().__init__(job)
+        self.bins = bins
 
     def learn(self, X: pd.DataFrame, codes: np.ndarray) -> None:
         words = {"ngram_range": (1, 2), "sublinear_tf": True}
         numbers = make_pipeline(
-            SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+            SimpleImputer(strategy="median", add_indicator=True),
+            KBinsDiscretizer(20, strategy="quantile") if self.bins else StandardScaler(),
         )
         parts = [(name, TfidfVectorizer(**words), name) for name in self.columns.text]
         parts += [
@@ -352,6 +358,7 @@ MODELS = {
         "HistGradientBoosting", hist_gradient_boosting, seeded=True
     ),
     "linear": Contestant("LogisticRegression on TF-IDF and one-hot", Linear),
+    "linear_bins": Contestant("the same, numbers in bins", lambda job: Linear(job, bins=True)),
     "vw_3": Contestant("VW, 3 passes", lambda job: vowpal_wabbit(job, passes=3), seeded=True),
     "fasttext_25": Contestant(
         "fastText, 25 passes", lambda job: fasttext(job, epoch=25), seeded=True

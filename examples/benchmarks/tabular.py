@@ -35,6 +35,7 @@ BENCHMARK = Benchmark(
         "xgboost",
         "hist_gradient_boosting",
         "linear",
+        "linear_bins",
     ),
 )
 
