@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # Modules with kernels are imported where they are used: numba takes 0.3 s to load.
 
 Array = NDArray[Any]
-#: Lengths of the cells of a row, and of each of its texts.
-CELLS_SHARE, TEXT_SHARE = 1.0, 1.0
+#: Length of the cells of a row, and of each of its texts, where there are more parts than one.
+PART_LENGTH = 0.7
 _ROWS_PER_BLOCK = 8192
 _SAMPLE = 1 << 18  # rows that quantiles are taken from
 #: Share of distinct values up to which a number's exact values are features too.
@@ -462,21 +462,15 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         starts = indptr[:-1].copy()
         indices = np.empty(indptr[-1], dtype=np.int32)
         values = np.empty(indptr[-1], dtype=np.float32)
-        for matrix, ids, scale in zip(matrices, self.ids_, self._scales(), strict=True):
+        for matrix, ids in zip(matrices, self.ids_, strict=True):
             csr = (matrix.indptr, matrix.indices, matrix.data)
             pool.map(
-                lambda block, csr=csr, ids=ids, scale=scale: join_rows(
-                    *csr, *block, ids, scale, starts, indices, values
+                lambda block, csr=csr, ids=ids: join_rows(
+                    *csr, *block, ids, np.float32(PART_LENGTH), starts, indices, values
                 ),
                 blocks(len(starts), _ROWS_PER_BLOCK),
             )
         return csr_matrix(indptr, indices, values, sum(map(len, self.ids_)))
-
-    def _scales(self) -> list[np.float32]:
-        """Give what each part of a row is multiplied by, so that none drowns the others."""
-        n_texts = len(self.texts_)
-        cells = [] if self.cells_ is None else [np.float32(CELLS_SHARE)]
-        return cells + [np.float32(TEXT_SHARE)] * n_texts
 
 
 def column_seed(name: str) -> int:
