@@ -89,6 +89,36 @@ def softmax_gradient(logits, targets, weights, smoothing=0.0):
     return (softmax(logits) - truth) * np.asarray(weights, dtype=float)[:, np.newaxis]
 
 
+def sigmoid(logits):
+    """Give the probability of each label by itself."""
+    return 0.5 * (1 + np.tanh(0.5 * logits.astype(float)))
+
+
+def indicator(labels):
+    """Spread out label sets."""
+    dense = np.zeros((len(labels), labels.n_labels))
+    dense[labels.rows, labels.indices] = 1
+    return dense
+
+
+def binary_cross_entropy(logits, truth, weights, positive_weights, smoothing=0.0):
+    """Give each row's weighted loss against an indicator, summed over its labels."""
+    x = logits.astype(float)
+    soft = truth * (1 - smoothing) + smoothing / 2
+    emphasis = np.where(truth == 1, positive_weights, 1)  # of what pulls a true label up
+    loss = emphasis * soft * np.logaddexp(0, -x) + (1 - soft) * np.logaddexp(0, x)
+    return weights * loss.sum(axis=1)
+
+
+def one_vs_all_gradient(logits, truth, weights, positive_weights, smoothing=0.0):
+    """Give the gradient of `binary_cross_entropy` in the logits."""
+    soft = truth * (1 - smoothing) + smoothing / 2
+    emphasis = np.where(truth == 1, positive_weights, 1)
+    p = sigmoid(logits)
+    gradient = (1 - soft) * p - emphasis * soft * (1 - p)
+    return gradient * np.asarray(weights, dtype=float)[:, np.newaxis]
+
+
 def update_output(hidden, gradient, rate, output, output_state, bias, bias_state):
     """Take a row-wise AdaGrad step with the summed gradient of a batch; give what is new."""
     slopes = gradient.T.astype(float) @ hidden.astype(float)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from udt.labels import LabelSets
 from udt.network import kernels
 
 pytestmark = [
@@ -295,6 +296,115 @@ def test_softmax_gradient_writes_its_samples_only():
     np.testing.assert_array_equal(logits[[0, 1, 4, 5]], before[[0, 1, 4, 5]])
     assert losses.tolist()[:2] == [9, 9]
     assert (losses[2:4] != 9).all()
+
+
+def label_sets(n, n_labels, seed=3):
+    mask = np.random.default_rng(seed).random((n, n_labels)) < 0.3
+    mask[1] = False
+    mask[2] = True
+    return LabelSets.from_mask(mask)
+
+
+WEIGHTS = np.array([1, 0.5, 2, 1, 0, 3], dtype=np.float32)
+
+
+def one_vs_all(logits, labels, positive_weights, smoothing=0.0, first=0, last=6, bias=None):
+    """Run the kernel on copies; give gradients and losses."""
+    bias = floats(logits.shape[1], seed=2) if bias is None else bias
+    gradient, losses = logits - bias, np.full(len(logits), 9, dtype=np.float32)
+    kernels.one_vs_all_gradient(
+        gradient, first, last, bias, labels.indptr, labels.indices, WEIGHTS[: len(logits)],
+        positive_weights, np.float32(smoothing), losses,
+    )  # fmt: skip
+    return gradient, losses
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("n_labels", [1, 3, 64, 150])
+def test_one_vs_all_gradient(smoothing, n_labels):
+    logits, labels = floats(6, n_labels) * 5, label_sets(6, n_labels)
+    truth, positive = naive.indicator(labels), np.abs(floats(n_labels, seed=4)) + np.float32(0.1)
+    gradient, losses = one_vs_all(logits, labels, positive, smoothing)
+    same(
+        gradient, naive.one_vs_all_gradient(logits, truth, WEIGHTS, positive, smoothing), 1e-4, 1e-5
+    )
+    # The loss that is told is that against the labels themselves.
+    same(losses, naive.binary_cross_entropy(logits, truth, WEIGHTS, positive), 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_one_vs_all_gradient_is_the_slope_of_the_loss(smoothing):
+    logits, labels = floats(6, 4), label_sets(6, 4)
+    truth, positive = naive.indicator(labels), np.array([1, 3, 0.5, 1], dtype=np.float32)
+    gradient, _ = one_vs_all(logits, labels, positive, smoothing)
+    step = 1e-5
+    for c in range(4):
+        up, down = logits.astype(float), logits.astype(float)
+        up[:, c] += step
+        down[:, c] -= step
+        difference = naive.binary_cross_entropy(up, truth, WEIGHTS, positive, smoothing)
+        difference -= naive.binary_cross_entropy(down, truth, WEIGHTS, positive, smoothing)
+        same(gradient[:, c], difference / (2 * step), 1e-3, 1e-4)
+
+
+def test_one_vs_all_gradient_writes_its_samples_only():
+    logits, bias = floats(6, 3), np.ones(3, dtype=np.float32)
+    gradient, losses = one_vs_all(logits, label_sets(6, 3), np.ones(3, np.float32), 0, 2, 4, bias)
+    np.testing.assert_array_equal(gradient[[0, 1, 4, 5]], (logits - bias)[[0, 1, 4, 5]])
+    assert losses.tolist()[:2] == [9, 9]
+    assert (losses[2:4] != 9).all()
+
+
+def test_one_vs_all_at_the_extremes():
+    # So many large logits that the product of their exponentials would overflow.
+    logits = np.tile(np.array([1e4, -1e4, 0, 80, -80], dtype=np.float32), (6, 60))
+    labels, ones, zeros = label_sets(6, 300), np.ones(300, np.float32), np.zeros(300, np.float32)
+    gradient, losses = one_vs_all(logits, labels, ones, bias=zeros)
+    truth = naive.indicator(labels)
+    same(gradient, naive.one_vs_all_gradient(logits, truth, WEIGHTS, ones), 1e-4, 1e-5)
+    same(losses, naive.binary_cross_entropy(logits, truth, WEIGHTS, ones), 1e-4, 1e-3)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_what_is_not_finite_stays_visible_in_one_vs_all(value):
+    for column in (0, 1, 2):  # of which the middle one is false
+        logits = np.zeros((1, 3), dtype=np.float32)
+        logits[0, column] = value
+        labels, ones = LabelSets.from_mask(np.array([[True, False, True]])), np.ones(3, np.float32)
+        _, losses = one_vs_all(logits, labels, ones, 0.1, 0, 1, np.zeros(3, np.float32))
+        is_certain = np.isinf(value) and (value > 0) == (column != 1)
+        assert np.isfinite(losses[0]) <= is_certain
+        probabilities = logits.copy()
+        kernels.sigmoid(probabilities)
+        assert np.isnan(probabilities).any() == np.isnan(value)
+
+
+@pytest.mark.parametrize("n_classes", [1, 5, 33])
+def test_sigmoid(n_classes):
+    logits = floats(20, n_classes) * 10
+    probabilities = logits.copy()
+    kernels.sigmoid(probabilities)
+    same(probabilities, naive.sigmoid(logits), 1e-5, 1e-7)
+
+
+def test_sigmoid_of_large_logits_does_not_overflow():
+    logits = np.array([[1e38, -1e38, 0, 30, -30]], dtype=np.float32)
+    kernels.sigmoid(logits)
+    np.testing.assert_allclose(logits, [[1, 0, 0.5, 1, 9.4e-14]], rtol=1e-2, atol=1e-30)
+
+
+def test_tally():
+    random = np.random.default_rng(0)
+    probabilities = random.random((6, 40), dtype=np.float32)
+    probabilities[0, :2] = 0, 1
+    labels, counts = label_sets(6, 40), np.zeros((2, 8))
+    kernels.tally(probabilities, labels.indptr, labels.indices, WEIGHTS, counts)
+    weights = np.repeat(WEIGHTS[:, np.newaxis], 40, axis=1)
+    is_true = naive.indicator(labels) == 1
+    for found, chosen in zip(counts, (np.ones_like(is_true), is_true), strict=True):
+        expected, _ = np.histogram(probabilities[chosen], 8, (0, 1), weights=weights[chosen])
+        np.testing.assert_allclose(found, expected)
 
 
 @pytest.mark.parametrize("n_classes", [2, 5, 33])

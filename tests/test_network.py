@@ -4,9 +4,11 @@ import naive_network as naive
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.metrics import f1_score
 
-from udt.network.heads import ResampledSoftmaxHead, SoftmaxHead
-from udt.network.model import SparseNetwork, softmax, top_k
+from udt.labels import LabelSets
+from udt.network.heads import OneVsAllHead, ResampledSoftmaxHead, SoftmaxHead
+from udt.network.model import SparseNetwork, sigmoid, softmax, top_k, top_k_labels
 from udt.threads import Pool, single_threaded_blas
 
 
@@ -126,6 +128,93 @@ def test_probabilities_and_the_most_probable():
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, best, rtol=1e-4)
     np.testing.assert_allclose(softmax(logits.copy()).sum(axis=1), 1, atol=1e-5)
+
+
+def test_blocks_of_logits_come_with_their_rows():
+    network, rows = make_network(), make_rows(n=1100)
+    with Pool(2) as pool:
+        parts = network.map_blocks(rows, lambda logits, first, last: (first, last, logits), pool)
+    assert [part[:2] for part in parts] == [(0, 512), (512, 1024), (1024, 1100)]
+    for first, last, logits in parts:
+        np.testing.assert_allclose(logits, network.logits(rows, first, last), rtol=1e-5, atol=1e-5)
+
+
+def test_micro_f1_is_that_of_the_labels_more_likely_than_not():
+    network, rows = make_network(), make_rows()
+    found = network.logits(rows, 0, 40) > 0
+    truth = np.random.default_rng(0).random(found.shape) < 0.4
+    truth[3] = False
+    weights = np.arange(1, 41, dtype=np.float32)
+    with Pool(2) as pool:
+        score = network.micro_f1(rows, LabelSets.from_mask(truth), weights, pool)
+        perfect = network.micro_f1(rows, LabelSets.from_mask(found), weights, pool)
+    expected = f1_score(
+        truth.ravel(), found.ravel(), sample_weight=np.repeat(weights, found.shape[1])
+    )
+    assert score == pytest.approx(expected, rel=1e-5)
+    assert perfect == pytest.approx(1)
+
+
+def test_micro_f1_where_there_are_no_labels_is_zero():
+    network, rows = make_network(), make_rows()
+    network.bias[:] = -1e6
+    nothing = LabelSets.from_mask(np.zeros((40, 5), dtype=bool))
+    with Pool(1) as pool:
+        assert network.micro_f1(rows, nothing, np.ones(40, dtype=np.float32), pool) == 0
+
+
+def test_probabilities_of_labels_and_the_most_probable():
+    logits = make_network().logits(make_rows(), 0, 40)
+    columns, best = naive.top_k(naive.sigmoid(logits), 3)
+    numbers, probabilities = top_k_labels(logits.copy(), 3)
+    np.testing.assert_array_equal(numbers, columns)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, best, rtol=1e-4)
+    np.testing.assert_allclose(sigmoid(logits.copy()), naive.sigmoid(logits), rtol=1e-4, atol=1e-7)
+
+
+def test_the_most_probable_labels_are_in_order_where_all_are_certain():
+    numbers, probabilities = top_k_labels(np.array([[30, 50, 40, 20]], dtype=np.float32), 3)
+    assert numbers.tolist() == [[1, 2, 0]]
+    assert probabilities.tolist() == [[1, 1, 1]]
+
+
+@pytest.mark.parametrize("n_hidden", [0, 6])
+@pytest.mark.parametrize("n_classes", [1, 3, 600])
+def test_one_vs_all_head(n_classes, n_hidden):
+    random = np.random.default_rng(0)
+    output = random.normal(size=(n_classes, n_hidden)).astype(np.float32)
+    bias = random.normal(size=n_classes).astype(np.float32)
+    hidden = random.normal(size=(10, n_hidden)).astype(np.float32)
+    wide = random.normal(size=(10, n_classes)).astype(np.float32)
+    labels = LabelSets.from_mask(random.random((10, n_classes)) < 0.2)
+    truth = naive.indicator(labels)
+    weights = random.random(10).astype(np.float32)
+    positive = random.uniform(0.5, 4, n_classes).astype(np.float32)
+    head = OneVsAllHead(output.copy(), bias.copy(), 0.1, 0.1, positive)
+
+    gradient, losses = wide.copy(), np.empty(10, dtype=np.float32)
+    hidden_gradient = np.empty_like(hidden)
+    head.prepare(10)
+    for first, last in [(0, 4), (4, 10)]:
+        head.gradients(hidden, gradient, labels, weights, first, last, losses, hidden_gradient)
+    logits = wide + hidden.astype(float) @ output.T + bias
+    expected = naive.one_vs_all_gradient(logits, truth, weights, positive, 0.1)
+    np.testing.assert_allclose(gradient, expected, atol=1e-5)
+    np.testing.assert_allclose(hidden_gradient, expected @ output, atol=1e-3)
+    np.testing.assert_allclose(
+        losses, naive.binary_cross_entropy(logits, truth, weights, positive), rtol=1e-4, atol=1e-4
+    )
+
+    assert sorted(c for block in head.blocks for c in range(*block)) == list(range(n_classes))
+    for block in head.blocks:
+        head.update(hidden, gradient, np.float32(0.5), *block)
+    start = np.full(n_classes, 0.1)
+    new_output, _, new_bias, _ = naive.update_output(
+        hidden, gradient, 0.5, output, start, bias, start
+    )
+    np.testing.assert_allclose(head.output, new_output, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(head.bias, new_bias, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_hidden", [0, 6])

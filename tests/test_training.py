@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.multiclass import OneVsRestClassifier
 
-from udt.network.heads import ResampledSoftmaxHead, SoftmaxHead
+from udt.labels import LabelSets
+from udt.network.heads import OneVsAllHead, ResampledSoftmaxHead, SoftmaxHead
 from udt.network.model import SparseNetwork
 from udt.threads import Pool, single_threaded_blas
 from udt.training import loop
-from udt.training.fitting import fit_network
+from udt.training.fitting import fit_network, log_odds
 from udt.training.progress import History, Progress
 from udt.training.settings import Settings
 
@@ -46,18 +50,36 @@ def make_data(n=100, n_classes=3, seed=0):
     return (matrix.indptr, matrix.indices, matrix.data), targets % n_classes, weights
 
 
+def make_label_data(n=100, n_labels=3, seed=0):
+    """Rows with no label, one or more, which follow the features."""
+    rows, _, weights = make_data(n, seed=seed)
+    dense = naive.dense_rows(rows, range(n), N_FEATURES)
+    first, second = np.arange(2 * n_labels).reshape(2, -1) % N_FEATURES
+    mask = dense[:, first] + dense[:, second] > 0.5
+    return rows, LabelSets.from_mask(mask), weights
+
+
 def make_network(n_classes=3, n_hidden=4, n_embedded=N_FEATURES, is_wide=True):
     network = SparseNetwork.initialise(N_FEATURES, n_classes, n_hidden, n_embedded, is_wide, seed=0)
     network.output[:] = np.random.RandomState(1).normal(size=network.output.shape)
     return network
 
 
-def make_trainer(pool, settings=SETTINGS, data=None, **shape):
+def make_trainer(pool, settings=SETTINGS, data=None, positive_weights=None, **shape):
     network = make_network(**shape)
-    return loop.Trainer(network, *(data or make_data()), settings, 7, pool)
+    data = data or make_data()
+    return loop.Trainer(network, *data, settings, 7, pool, positive_weights)
 
 
-def fit(settings=SETTINGS, validation=None, patience=None, n_threads=1, data=None, **shape):
+def fit(
+    settings=SETTINGS,
+    validation=None,
+    patience=None,
+    n_threads=1,
+    data=None,
+    positive_weights=None,
+    **shape,
+):
     rows, targets, weights = data or make_data()
     shape = {"n_classes": 3, "n_hidden": 4, "n_embedded": N_FEATURES, "is_wide": True} | shape
     with Pool(n_threads) as pool, single_threaded_blas():
@@ -74,6 +96,7 @@ def fit(settings=SETTINGS, validation=None, patience=None, n_threads=1, data=Non
             random=np.random.RandomState(0),
             verbose=0,
             pool=pool,
+            positive_weights=positive_weights,
         )
 
 
@@ -81,7 +104,21 @@ def bits(network):
     return b"".join(array.tobytes() for array in network.arrays().values())
 
 
-def naive_step(network, csr, targets, weights, batch, settings, decay, keys, states):
+def naive_loss(logits, targets, weights, smoothing, positive_weights):
+    """Give the sum of losses against unsmoothed labels, and the gradient."""
+    if isinstance(targets, LabelSets):
+        truth = naive.indicator(targets)
+        loss = naive.binary_cross_entropy(logits, truth, weights, positive_weights)
+        return loss.sum(), naive.one_vs_all_gradient(
+            logits, truth, weights, positive_weights, smoothing
+        )
+    loss = naive.cross_entropy(logits, targets, weights).sum()
+    return loss, naive.softmax_gradient(logits, targets, weights, smoothing)
+
+
+def naive_step(
+    network, csr, targets, weights, batch, settings, decay, keys, states, positive_weights=None
+):
     """One step in double precision; updates ``states`` and gives the loss and new weights."""
     old = {name: array.astype(float) for name, array in network.arrays().items()}
     key, step_key = keys
@@ -89,9 +126,8 @@ def naive_step(network, csr, targets, weights, batch, settings, decay, keys, sta
     hidden = naive.activate(summed, settings.hidden_dropout, step_key)
     logits = naive.gather(csr, batch, old["wide"], settings.wide_dropout, key)
     logits = logits + hidden @ old["output"].T + old["bias"]
-    loss = naive.cross_entropy(logits, targets[batch], weights[batch]).sum()
-    gradient = naive.softmax_gradient(
-        logits, targets[batch], weights[batch], settings.label_smoothing
+    loss, gradient = naive_loss(
+        logits, targets[batch], weights[batch], settings.label_smoothing, positive_weights
     )
     mask = naive.hidden_mask(hidden.shape, settings.hidden_dropout, step_key)
     slope = (1 - np.tanh(summed) ** 2) * mask / (1 - settings.hidden_dropout)
@@ -112,15 +148,22 @@ def naive_step(network, csr, targets, weights, batch, settings, decay, keys, sta
     return loss, new
 
 
+@pytest.mark.parametrize("is_multilabel", [False, True], ids=["one label", "label sets"])
 @pytest.mark.parametrize(
     "shape",
     [{}, {"n_hidden": 0}, {"is_wide": False}, {"n_embedded": 9}, {"n_classes": 300}],
     ids=str,
 )
-def test_steps_are_those_of_the_naive_network(shape):
-    data = make_data(n_classes=shape.get("n_classes", 3))
+def test_steps_are_those_of_the_naive_network(shape, is_multilabel):
+    n_classes = shape.get("n_classes", 3)
+    data = make_data(n_classes=n_classes)
+    positive_weights = None
+    if is_multilabel:
+        random = np.random.default_rng(4)
+        data = (data[0], LabelSets.from_mask(random.random((100, n_classes)) < 0.1), data[2])
+        positive_weights = random.uniform(0.5, 3, n_classes).astype(np.float32)
     with Pool(1) as pool:
-        trainer = make_trainer(pool, data=data, **shape)
+        trainer = make_trainer(pool, data=data, positive_weights=positive_weights, **shape)
         network = trainer.network
         states = {
             name: np.full(len(array), SETTINGS.initial_state)
@@ -130,10 +173,12 @@ def test_steps_are_those_of_the_naive_network(shape):
         for decay, epoch, step in [(1.0, 0, 0), (0.8, 0, 1), (0.5, 1, 2)]:
             batch = random.permutation(100)[:16]
             keys = (trainer.key + epoch, trainer.key + step)
-            loss, expected = naive_step(network, *data, batch, SETTINGS, decay, keys, states)
+            loss, expected = naive_step(
+                network, *data, batch, SETTINGS, decay, keys, states, positive_weights
+            )
             assert trainer.train_batch(batch, decay, epoch, step) == pytest.approx(loss, rel=1e-4)
             for name, array in network.arrays().items():
-                np.testing.assert_allclose(array, expected[name], rtol=1e-3, atol=1e-4)
+                np.testing.assert_allclose(array, expected[name], rtol=2e-3, atol=2e-4)
 
 
 def test_a_pass_takes_each_row_once_and_the_rate_falls_to_zero(monkeypatch):
@@ -190,6 +235,69 @@ def test_the_head_follows_the_shape(shape, settings, head):
         assert type(make_trainer(pool, settings, data, **shape).head) is head
 
 
+def test_label_sets_take_a_head_of_their_own():
+    with Pool(1) as pool:
+        head = make_trainer(pool, data=make_label_data()).head
+        assert type(head) is OneVsAllHead
+        assert head.positive_weights.tolist() == [1, 1, 1]
+
+
+def test_training_learns_label_sets():
+    settings = replace(SETTINGS, max_iter=60, hidden_dropout=0.0, label_smoothing=0.0)
+    data = make_label_data(n=300)
+    network, history = fit(settings, data=data)
+    assert history.metric == "micro_f1"
+    assert history.losses[-1] < 0.6 * history.losses[0]
+    with Pool(1) as pool:
+        assert network.micro_f1(*data, pool) > 0.9
+
+
+def test_label_sets_reach_the_f1_of_one_logistic_regression_each():
+    rows, labels, weights = make_label_data(n=600)
+    test_rows, test_labels, _ = make_label_data(n=600, seed=1)
+    X, test_X = (naive.dense_rows(csr, range(600), N_FEATURES) for csr in (rows, test_rows))
+    truth, test_truth = naive.indicator(labels), naive.indicator(test_labels)
+    peer = OneVsRestClassifier(LogisticRegression()).fit(X, truth)
+    expected = f1_score(test_truth, peer.predict(test_X), average="micro")
+    settings = replace(SETTINGS, max_iter=80, wide_dropout=0.0, label_smoothing=0.0)
+    network, _ = fit(settings, data=(rows, labels, np.ones_like(weights)), n_hidden=0)
+    with Pool(1) as pool:
+        ones = np.ones(600, dtype=np.float32)
+        assert network.micro_f1(test_rows, test_labels, ones, pool) >= expected - 0.005
+
+
+def test_new_biases_are_the_log_odds_of_the_labels():
+    mask = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 0], [1, 0, 0]], dtype=bool)
+    labels, weights = LabelSets.from_mask(mask), np.array([1, 2, 0.5, 0.5], dtype=np.float32)
+    odds = log_odds(labels, weights)
+    assert odds.dtype == np.float32
+    np.testing.assert_allclose(odds, np.log([4 / 1, 0.5 / 4.5, 1.5 / 3.5]), rtol=1e-6)
+    slow = replace(SETTINGS, wide_rate=1e-12, hidden_rate=1e-12, head_rate=1e-12)
+    network, _ = fit(slow, data=make_label_data())
+    _, labels, weights = make_label_data()
+    np.testing.assert_allclose(network.bias, log_odds(labels, weights), atol=1e-6)
+
+
+def test_positive_weights_make_labels_more_probable():
+    settings = replace(SETTINGS, max_iter=20, label_smoothing=0.0)
+    data = make_label_data(n=300)
+    means = []
+    for positive_weights in (None, np.array([1, 4, 1], dtype=np.float32)):
+        network, _ = fit(settings, data=data, positive_weights=positive_weights)
+        means.append(network.logits(data[0], 0, 300).mean(axis=0))
+    gains = means[1] - means[0]
+    assert gains[1] > 0.5
+    assert gains[1] > max(abs(gains[0]), abs(gains[2]))
+
+
+def test_micro_f1_stops_label_sets_early(monkeypatch):
+    scores = iter([0.1, 0.5, 0.4, 0.3])
+    monkeypatch.setattr(SparseNetwork, "micro_f1", lambda self, *arguments: next(scores))
+    data = make_label_data()
+    _, history = fit(replace(SETTINGS, max_iter=9), data, patience=2, data=data)
+    assert history.scores == [0.1, 0.5, 0.4, 0.3]
+
+
 def test_a_resampled_gradient_learns_as_well(monkeypatch):
     data = make_data(n=300)
     settings = replace(SETTINGS, max_iter=40, hidden_dropout=0.0, label_smoothing=0.0)
@@ -203,19 +311,21 @@ def test_a_resampled_gradient_learns_as_well(monkeypatch):
     assert losses[1] < losses[0] + 0.1
 
 
+@pytest.mark.parametrize("make", [make_data, make_label_data], ids=["one label", "label sets"])
 @pytest.mark.parametrize(
     "shape",
     [{}, {"n_hidden": 0}, {"is_wide": False}, {"n_classes": 700}, MANY_CLASSES],
     ids=str,
 )
 @pytest.mark.parametrize("worth", [0, None], ids=["in threads", "as it comes"])
-def test_the_number_of_threads_changes_no_bit(monkeypatch, shape, worth):
+def test_the_number_of_threads_changes_no_bit(monkeypatch, shape, worth, make):
     if worth is not None:
         monkeypatch.setattr(loop, "_WORTH_THREADS", worth)
-    data = make_data(n=300, n_classes=shape.get("n_classes", 3))
+    data = make(300, shape.get("n_classes", 3))
     settings = replace(SETTINGS, batch_size=128, label_smoothing=0.0)
     results = {
-        bits(fit(settings, data=data, n_threads=n_threads, **shape)[0]) for n_threads in (1, 2, 3)
+        bits(fit(settings, data=data, n_threads=n_threads, **shape)[0])
+        for n_threads in (1, 2, 3, 4)
     }
     assert len(results) == 1
 
@@ -326,6 +436,13 @@ def test_a_slower_setting_is_a_tenth_of_all_rates():
     for name in rates:
         assert getattr(slower, name) == pytest.approx(getattr(SETTINGS, name) / 10)
     assert replace(slower, **{name: getattr(SETTINGS, name) for name in rates}) == SETTINGS
+
+
+def test_progress_names_the_score(caplog):
+    caplog.set_level(logging.INFO, logger="udt")
+    with redirect_stderr(io.StringIO()), Progress(2, 20) as progress:
+        progress.report(History("micro_f1", losses=[0.5], scores=[0.75]))
+    assert caplog.records[0].getMessage() == "pass 1: loss 0.5000, micro_f1 0.7500"
 
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])

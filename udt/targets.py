@@ -221,11 +221,11 @@ def check_positive_weights(class_weight: Any, classes: Array) -> Array | None:
             raise ValueError(f"class_weight has the label {label!r}, which is not in y.")
         if not isinstance(weight, Real):
             raise TypeError(f"class_weight[{label!r}] is {weight!r}: give a number.")
-        if not np.isfinite(weight) or weight <= 0:
+        if not 0 < float(weight) < np.inf:
             raise ValueError(
                 f"class_weight[{label!r}] is {weight}: weights must be finite and positive."
             )
-        weights[numbers[label]] = weight
+        weights[numbers[label]] = float(weight)
     return weights
 
 

@@ -449,6 +449,24 @@ def sigmoid(logits: Array) -> None:
 
 
 @kernel
+def tally(
+    probabilities: Array, indptr: Array, indices: Array, weights: Array, counts: Array
+) -> None:
+    """Add each row's weight to the bins of its probabilities, and of those of its true labels.
+
+    ``counts[0, b]`` counts all labels with probabilities from ``b / n_bins`` on, up to the next
+    bin's; ``counts[1, b]`` those of them that are true.
+    """
+    n_bins = counts.shape[1]
+    for i in range(probabilities.shape[0]):
+        row = probabilities[i]
+        for c in range(row.shape[0]):
+            counts[0, max(min(int(row[c] * n_bins), n_bins - 1), 0)] += weights[i]
+        for j in range(indptr[i], indptr[i + 1]):
+            counts[1, max(min(int(row[indices[j]] * n_bins), n_bins - 1), 0)] += weights[i]
+
+
+@kernel
 def top_k(scores: Array, first: int, last: int, labels: Array, best: Array) -> None:
     """Write each row's largest scores in falling order, ties by column, and their columns."""
     k = labels.shape[1]

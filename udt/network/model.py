@@ -96,14 +96,20 @@ class SparseNetwork:
         return out
 
     def map_logits(self, rows: CSR, function: Callable[[Array], Any], pool: Pool) -> list[Any]:
-        """Apply ``function`` to the logits of each block of rows, in parallel.
+        """Apply ``function`` to the logits of each block of rows, in parallel."""
+        return self.map_blocks(rows, lambda logits, first, last: function(logits), pool)
+
+    def map_blocks(
+        self, rows: CSR, function: Callable[[Array, int, int], Any], pool: Pool
+    ) -> list[Any]:
+        """Apply ``function`` to the logits of each block of rows ``first:last``, and these two.
 
         Blocks have one size whatever the number of threads, so that matrix products have the same
         shapes and give the same bits.
         """
         n = len(rows[0]) - 1
         tasks = blocks(n, max(16, min(ROWS_PER_BLOCK, (1 << 22) // self.n_classes)))
-        return pool.map(lambda block: function(self.logits(rows, *block)), tasks)
+        return pool.map(lambda block: function(self.logits(rows, *block), *block), tasks)
 
     def accuracy(self, rows: CSR, targets: Array, weights: Array, pool: Pool) -> float:
         """Give the weighted share of rows whose largest logit is their target's."""
