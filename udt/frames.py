@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, time, timedelta
-from decimal import Decimal
-from fractions import Fraction
 from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from udt.strings import as_text, decode, encode, is_a, is_missing, raise_single
+from udt.strings import as_text, is_a, is_missing, raise_single
+from udt.values import Values, classify, kind_of, to_mask
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Table", "Values", "as_table"]
+__all__ = ["Table", "as_table"]
 
 _EXPECTED = (
     "a table (pandas, polars, pyarrow, a list of dicts, a 2-D array), text (a sequence of str) or "
     "a SciPy CSR matrix of ready features"
 )
-
-
-@dataclass
-class Values:
-    """The values of one column, and what they are.
-
-    Attributes
-    ----------
-    kind : str
-        "missing" (every value is), "flag", "number", "date", "duration", "string" or "list".
-    data : pyarrow.Array, ndarray or list
-        A list holds Python values, of more than one type or with missing ones.
-    categorical : bool
-        Whether the column's dtype says that its values are categories.
-    """
-
-    kind: str
-    data: Any
-    categorical: bool = False
 
 
 class Table:
@@ -87,7 +66,7 @@ class Table:
             If no role can hold them; the message names the column.
         """
         if number not in self._values:
-            self._values[number] = _classify(self._read(number), self.names[number])
+            self._values[number] = classify(self._read(number), self.names[number])
         return self._values[number]
 
     def take(self, mask: NDArray[np.bool_]) -> Table:
@@ -97,7 +76,7 @@ class Table:
             data = self._read(number)
             if isinstance(data, list):
                 return list(compress(data, mask))
-            return data[mask] if isinstance(data, np.ndarray) else data.filter(_to_arrow(mask))
+            return data[mask] if isinstance(data, np.ndarray) else data.filter(to_mask(mask))
 
         return Table(int(np.count_nonzero(mask)), self.names, read, named=self.named)
 
@@ -140,24 +119,16 @@ def as_table(X: Any) -> Table:
         raise_single(X)
     if isinstance(X, np.ndarray):
         return _from_numpy(X)
-    if is_a(X, "pandas", "DataFrame"):
+    if is_a(X, "pandas", "DataFrame", "Series", "Index", "api.extensions.ExtensionArray"):
         return _from_pandas(X)
-    if is_a(X, "polars", "DataFrame"):
-        series = X.to_series
-        return _table(
-            X.shape, X.columns, lambda i: _polars_column(series(i)), lambda: _polars_row(X)
-        )
-    if is_a(X, "pandas", "Series", "Index", "api.extensions.ExtensionArray"):
-        return _from_text(X, str(X.dtype), getattr(X, "name", None))
-    if is_a(X, "polars", "Series"):
-        return _from_text(X, str(X.dtype), X.name)
+    if is_a(X, "polars", "DataFrame", "Series"):
+        return _from_polars(X)
     if is_a(X, "scipy.sparse", "spmatrix", "sparray"):
         _raise_no_table(X)
     if hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__"):
         return _from_arrow(X)
-    if hasattr(X, "__array__") and not hasattr(X, "columns"):
-        return _from_numpy(np.asarray(X))
-    return _from_arrow(_through_narwhals(X))
+    is_array = hasattr(X, "__array__") and not hasattr(X, "columns")
+    return _from_numpy(np.asarray(X)) if is_array else _from_arrow(_through_narwhals(X))
 
 
 def _raise_no_table(X: Any) -> NoReturn:
@@ -200,21 +171,21 @@ def _table(
     return Table(shape[0], texts, read, named=named, row=row)
 
 
-def _from_text(X: Any, dtype: str, name: Any = None) -> Table:
-    """Make a table of one column of text, or refuse other things of one dimension."""
-    kinds = ("str", "object", "category", "categorical", "enum", "null", "large_string", "<u", ">u")
-    if not dtype.lower().startswith(kinds) and "string" not in dtype.lower():
-        if "complex" in dtype.lower():
-            raise ValueError(f"Complex data not supported: X has dtype {dtype}.")
-        if "bytes" not in dtype.lower() and "binary" not in dtype.lower():
-            raise ValueError(
-                f"Expected 2D array, got 1D array instead: X has dtype {dtype} and is no text. "
-                "Reshape your data either using array.reshape(-1, 1) if your data has a single "
-                "feature or array.reshape(1, -1) if it contains a single sample."
-            )
+def _from_text(X: Any, name: Any = None) -> Table:
+    """Make a table of one column of text."""
     text = as_text(X)
-    named = name is not None and name != ""
-    return Table(len(text), [str(name) if named else "text"], lambda _: text, named=named)
+    is_named = name is not None and name != ""
+    return Table(len(text), [str(name) if is_named else "text"], lambda _: text, named=is_named)
+
+
+def _raise_1d(dtype: Any) -> NoReturn:
+    if "complex" in str(dtype):
+        raise ValueError(f"Complex data not supported: X has dtype {dtype}.")
+    raise ValueError(
+        f"Expected 2D array, got 1D array instead: X has dtype {dtype} and is no text. Reshape "
+        "your data either using array.reshape(-1, 1) if your data has a single feature or "
+        "array.reshape(1, -1) if it contains a single sample."
+    )
 
 
 # -------------------------------------------------------------------------------- Python and NumPy
@@ -224,10 +195,11 @@ def _from_list(X: Sequence[Any]) -> Table:
         return _from_dicts(X)
     if isinstance(first, (list, tuple)) or (isinstance(first, np.ndarray) and first.ndim):
         return _from_rows(X)
-    if isinstance(first, (bool, int, float, complex, np.number, np.bool_, Decimal)):
-        strings = any(isinstance(value, str) for value in X)
-        return _from_text(X, "object" if strings else type(first).__name__)
-    return _from_text(X, "object")
+    is_number = kind_of(first) in ("number", "flag", "date", "duration")
+    is_number |= isinstance(first, (complex, np.complexfloating))
+    if is_number and not any(isinstance(value, str) for value in X):
+        _raise_1d(type(first).__name__)
+    return _from_text(X)
 
 
 def _from_dicts(X: Sequence[Any]) -> Table:
@@ -272,7 +244,9 @@ def _from_numpy(X: NDArray[Any]) -> Table:
     if X.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: X has dtype {X.dtype}.")
     if X.ndim == 1:
-        return _from_list(X.tolist()) if X.dtype == object else _from_text(X, str(X.dtype))
+        if X.dtype.kind in "biufmM":
+            _raise_1d(X.dtype)
+        return _from_list(X.tolist()) if X.dtype == object else _from_text(X)
     if X.ndim > 2:
         raise ValueError(
             f"Found array with dim {X.ndim} (shape={X.shape}), while dim <= 2 is required: give "
@@ -287,12 +261,12 @@ def _numbered(n_columns: int) -> list[str]:
     return [f"x{i}" for i in range(n_columns)]
 
 
-def _numpy_column(column: Any) -> Any:
+def _numpy_column(column: Any) -> Any:  # a masked array has a type of its own
     if isinstance(column, np.ma.MaskedArray):
-        if column.dtype.kind == "f":
-            return np.asarray(column.filled(np.nan))
+        if column.dtype.kind in "fMm":
+            return column.filled(np.nan if column.dtype.kind == "f" else column.dtype.type("NaT"))
         if np.ma.is_masked(column):
-            return column.astype(object).filled(None).tolist()
+            return column.tolist()  # None where masked
         return _numpy_column(np.asarray(column))
     if column.dtype.kind in "OUT":
         return column.tolist()
@@ -301,6 +275,10 @@ def _numpy_column(column: Any) -> Any:
 
 # --------------------------------------------------------------------------------- data frames
 def _from_pandas(X: Any) -> Table:
+    if not is_a(X, "pandas", "DataFrame"):
+        if getattr(X.dtype, "kind", "O") in "biufcmM":
+            _raise_1d(X.dtype)
+        return _from_text(X, getattr(X, "name", None))
     return _table(
         X.shape,
         X.columns.tolist(),
@@ -337,6 +315,16 @@ def _pandas_column(series: Any) -> Any:
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
+def _from_polars(X: Any) -> Table:
+    if is_a(X, "polars", "Series"):
+        if X.dtype.is_numeric() or X.dtype.is_temporal() or str(X.dtype) == "Boolean":
+            _raise_1d(X.dtype)
+        return _from_text(X, X.name)
+    return _table(
+        X.shape, X.columns, lambda i: _polars_column(X.to_series(i)), lambda: _polars_row(X)
+    )
+
+
 def _polars_row(X: Any) -> list[Any] | None:
     row = list(X.row(0))
     # Python's times have no nanoseconds
@@ -360,9 +348,9 @@ def _from_arrow(X: Any) -> Table:
         else:
             column = pa.chunked_array([pa.array(X)])
         if not pa.types.is_struct(column.type):
-            if pa.types.is_dictionary(column.type):
-                return _from_text(X, str(column.type.value_type))
-            return _from_text(X, str(column.type))
+            if pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type):
+                _raise_1d(column.type)
+            return _from_text(column)
         X = pa.Table.from_struct_array(column) if len(column) else column.type
         if isinstance(X, pa.DataType):
             return _table((0, X.num_fields), [field.name for field in X], lambda _: None)
@@ -385,173 +373,3 @@ def _through_narwhals(X: Any) -> Any:
     if isinstance(frame, narwhals.LazyFrame):
         frame = frame.collect(backend="pyarrow")
     return frame.to_arrow()
-
-
-# -------------------------------------------------------------------------------------- kinds
-_KINDS: dict[type, str] = {
-    str: "string", bool: "flag", int: "number", float: "number", type(None): "missing",
-    Decimal: "number", Fraction: "number", timedelta: "duration", time: "duration",
-    list: "list", tuple: "list", set: "list", frozenset: "list",
-}  # fmt: skip
-_NUMPY_KINDS = {"b": "flag", "i": "number", "u": "number", "f": "number", "M": "date"}
-_NUMPY_KINDS |= {"m": "duration", "U": "string"}
-
-
-def kind_of(value: Any) -> str:
-    """Give the kind of one Python value, "" if no role can hold it."""
-    kind = _KINDS.get(type(value))
-    if kind is not None:
-        return kind
-    if is_missing(value) and not isinstance(value, (np.generic, float)):
-        return "missing"
-    if isinstance(value, np.ndarray):
-        return "list" if value.ndim == 1 else ""
-    if isinstance(value, np.generic):
-        return _NUMPY_KINDS.get(value.dtype.kind, "")
-    if isinstance(value, date):  # and datetime
-        return "date"
-    return next((kind for parent, kind in _KINDS.items() if isinstance(value, parent)), "")
-
-
-def raise_unfit(name: str, value: Any, row: int | None = None) -> NoReturn:
-    """Refuse a value that no role can hold."""
-    where = "" if row is None else f" (row {row})"
-    if isinstance(value, (complex, np.complexfloating)):
-        raise ValueError(f"Complex data not supported: column {name!r}{where} holds {value!r}.")
-    remedy = "give its parts as columns of their own"
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        remedy = "decode it, for example str(value, 'utf-8')"
-    raise TypeError(
-        f"column {name!r}{where} holds {reprlib.repr(value)}: argument must be a string, a number, "
-        f"a date or a list of strings, not {type(value).__name__}: {remedy}, or pass "
-        f"columns={{{name!r}: 'ignored'}}."
-    )
-
-
-def _classify(data: Any, name: str) -> Values:
-    if isinstance(data, list):
-        return _classify_objects(data, name)
-    if isinstance(data, np.ndarray):
-        if data.ndim > 1:
-            raise TypeError(f"column {name!r} has shape {data.shape}, where one value a row is due")
-        if data.dtype.kind == "c":
-            raise ValueError(f"Complex data not supported: column {name!r} is {data.dtype}.")
-        kind = _NUMPY_KINDS.get(data.dtype.kind, "")
-        if not kind:
-            _raise_dtype(name, data.dtype)
-        return Values(kind, data)
-    return _classify_arrow(data, name)
-
-
-def _raise_dtype(name: str, dtype: Any) -> NoReturn:
-    raise TypeError(
-        f"column {name!r} has dtype {dtype}, which no role can hold: cast it to strings, numbers, "
-        f"dates or lists of strings, or pass columns={{{name!r}: 'ignored'}}."
-    )
-
-
-def _classify_objects(values: list[Any], name: str) -> Values:
-    types = set(map(type, values))
-    samples = {kind: next(v for v in values if type(v) is kind) for kind in types}
-    kinds = {kind: kind_of(value) for kind, value in samples.items()}
-    for kind, sample in samples.items():
-        if not kinds[kind]:
-            row = next(i for i, value in enumerate(values) if type(value) is kind)
-            raise_unfit(name, sample, row)
-    found = set(kinds.values()) - {"missing"}
-    if len(found) > 1:  # NaN and NaT among other things are missing values
-        found = {kind_of(value) for value in values if not is_missing(value)} - {"missing"}
-    if not found:
-        return Values("missing", values)
-    if found == {"string"} and all(k is str or kinds[k] != "string" for k in kinds):
-        return Values("string", encode(values))
-    for main in ("list", "string", "number"):
-        if main in found:
-            others = found - {"string", "number", "flag", main}
-            if others and main != "string":
-                pair = " and ".join(sorted(found))
-                raise TypeError(
-                    f"column {name!r} holds values of several kinds, {pair}: make it one"
-                )
-            return Values(main, values)
-    if len(found) > 1:
-        pair = " and ".join(sorted(found))
-        raise TypeError(f"column {name!r} holds values of several kinds, {pair}: make it one")
-    return Values(found.pop(), values)
-
-
-def _classify_arrow(column: pa.ChunkedArray, name: str) -> Values:
-    import pyarrow as pa
-
-    kind = column.type
-    if isinstance(kind, pa.BaseExtensionType):
-        column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type)
-        kind = column.type
-    if pa.types.is_run_end_encoded(kind):
-        import pyarrow.compute as pc
-
-        column = pc.run_end_decode(column)
-        kind = column.type
-    categorical = pa.types.is_dictionary(kind)
-    inner = kind.value_type if categorical else kind
-    if str(inner) in ("string", "large_string", "string_view"):
-        return Values("string", decode(column), categorical)
-    if categorical:
-        column = column.cast(inner)
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks)
-    return Values(_arrow_kind(array.type, name), array, categorical)
-
-
-def _arrow_kind(kind: Any, name: str) -> str:
-    import pyarrow as pa
-
-    types = pa.types
-    if types.is_null(kind):
-        return "missing"
-    if types.is_boolean(kind):
-        return "flag"
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
-        return "number"
-    if types.is_timestamp(kind) or types.is_date(kind):
-        return "date"
-    if types.is_duration(kind) or types.is_time(kind):
-        return "duration"
-    if "list" in str(kind).split("<")[0]:
-        inner = kind.value_type
-        if types.is_dictionary(inner):
-            inner = inner.value_type
-        if str(inner) in ("string", "large_string", "string_view", "null"):
-            return "list"
-        if _arrow_kind(inner, name) in ("flag", "number"):
-            return "list"
-    _raise_dtype(name, kind)
-
-
-def _to_arrow(mask: NDArray[np.bool_]) -> pa.BooleanArray:
-    import pyarrow as pa
-
-    bits = np.packbits(np.asarray(mask, dtype=bool), bitorder="little")
-    return pa.BooleanArray.from_buffers(pa.bool_(), len(mask), [None, pa.py_buffer(bits)])
-
-
-def to_text(value: Any) -> str:
-    """Write a value as a category: 3.0 and 3 alike as "3", True as "true", missing as ""."""
-    if isinstance(value, str):
-        return str(value)
-    if is_missing(value):
-        return ""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(int(value))
-    if isinstance(value, (Decimal, Fraction)):
-        value = float(value)
-    elif isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
-    return str(value)

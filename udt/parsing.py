@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 NA_WORDS = frozenset(
     ["na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "missing", "?", "-", "--"]
 )
+_MANY = 1000  # distinct texts from which compiled code is worth a look
 BLANKS = " \t\n\r\f\v\u00a0\u2007\u202f"
 _POWERS = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
 _NUMBER = re.compile(
@@ -75,7 +76,7 @@ def parse_numbers(texts: pa.LargeStringArray) -> Floats:
 
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
     try:
-        numbers = _to_numpy(texts.cast(pa.float64()))
+        numbers = texts.cast(pa.float64()).fill_null(nan).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         return parse_distinct(texts, parse_number)
     if np.isinf(numbers).any():  # Arrow reads the word "inf", which is no number here
@@ -83,20 +84,19 @@ def parse_numbers(texts: pa.LargeStringArray) -> Floats:
     return numbers
 
 
-def parse_distinct(texts: pa.LargeStringArray, parse: Callable[[str], float]) -> Floats:
-    """Call `parse` once for each distinct text; null is NaN."""
+def parse_distinct(
+    texts: pa.LargeStringArray,
+    parse: Callable[[str], float],
+    parse_many: Callable[[pa.LargeStringArray], Floats | None] | None = None,
+) -> Floats:
+    """Call `parse` once for each distinct text, or `parse_many` where many are; null is NaN."""
     encoded = texts.dictionary_encode()
-    values = encoded.dictionary.to_pylist()
-    numbers = np.array([nan if value is None else parse(value) for value in values] + [nan])
-    return numbers[_to_numpy(encoded.indices.fill_null(len(values)))]
-
-
-def _to_numpy(array: Any) -> NDArray[Any]:
-    import pyarrow.compute as pc
-
-    if array.null_count:
-        array = pc.fill_null(array, nan)
-    return array.to_numpy(zero_copy_only=False)
+    values = encoded.dictionary
+    numbers = parse_many(values) if parse_many is not None and len(values) > _MANY else None
+    if numbers is None:
+        numbers = np.array([parse(value) for value in values.to_pylist()], dtype=np.float64)
+    numbers = np.append(numbers, nan)
+    return numbers[encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)]
 
 
 # ---------------------------------------------------------------------------------------- dates
@@ -219,18 +219,25 @@ def _parse_time(text: str) -> tuple[int, float] | None:
 
 def parse_dates(texts: pa.LargeStringArray, day_first: bool = False) -> Floats:
     """Read many dates as `parse_date` does; null is NaN."""
+    return parse_distinct(
+        texts,
+        lambda text: parse_date(text, day_first),
+        _parse_iso_dates,
+    )
+
+
+def _parse_iso_dates(texts: pa.LargeStringArray) -> Floats | None:
+    """Let Arrow read dates if all are in ISO 8601."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    some = pc.if_else(pc.equal(texts, ""), None, texts)
-    zones = pc.match_substring_regex(some, _ISO)
-    if pc.all(zones, min_count=0).as_py():
+    if pc.all(pc.match_substring_regex(texts, _ISO), min_count=0).as_py():
         for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
             try:
-                return to_seconds(some.cast(kind))
+                return to_seconds(texts.cast(kind))
             except pa.ArrowInvalid:
                 continue
-    return parse_distinct(some, lambda text: parse_date(text, day_first))
+    return None
 
 
 def to_seconds(times: pa.Array) -> Floats:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from udt.frames import Table, Values, to_text
+from udt.frames import Table
 from udt.parsing import BLANKS, NA_WORDS, is_day_first, parse_date, parse_number
 from udt.strings import encode, is_missing
+from udt.values import Values, to_floats, to_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,21 +25,14 @@ ROLES = ("text", "category", "categories", "number", "date", "flag", "ignored")
 #: What the strings of a flag mean.
 FLAGS = {word: "true" for word in ("true", "t", "yes", "y", "on")}
 FLAGS |= {word: "false" for word in ("false", "f", "no", "n", "off")}
+#: The kinds of values that a role holds, the proper one first.
 _HOLDS = {
-    "text": {"string", "missing"},
-    "category": {"string", "missing", "number", "flag"},
-    "categories": {"string", "missing", "number", "flag", "list"},
-    "number": {"string", "missing", "number", "flag", "duration"},
-    "date": {"string", "missing", "date"},
-    "flag": {"string", "missing", "number", "flag"},
-}
-_REMEDIES = {
-    "text": "make its values str, or take another role",
-    "category": "make its values strings, or take another role",
-    "categories": "make its values strings or lists of strings, or take another role",
-    "number": "make its values numbers, or take another role",
-    "date": "make its values dates, or take another role",
-    "flag": "make its values true or false, or take another role",
+    "text": ("string", "missing"),
+    "category": ("string", "missing", "number", "flag"),
+    "categories": ("list", "missing", "string", "number", "flag"),
+    "number": ("number", "missing", "flag", "duration", "string"),
+    "date": ("date", "missing", "string"),
+    "flag": ("flag", "missing", "string", "number"),
 }
 _SAMPLE = 20_000  # rows that are looked at
 _FEW = 20  # rows below which no column is called an id
@@ -49,6 +44,9 @@ _ID = (
     r"^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-f]{16,}|[0-9A-F]{16,}"
     r"|[A-Za-z]{1,12}[-_#:]?[0-9]{3,})$"
 )
+
+
+_DIGITS = r"^[0-9]{1,18}$"
 
 
 @dataclass(frozen=True)
@@ -150,18 +148,25 @@ def _check_wanted(
     return wanted
 
 
-def raise_kind(name: str, role: str, kind: str) -> NoReturn:
+def raise_kind(
+    name: str, role: str, kind: str, value: Any = None, row: int | None = None
+) -> NoReturn:
     """Refuse values of a kind that a role cannot hold."""
-    plural = {"missing": "missing values"}.get(kind, f"{kind}s")
+    where = "" if row is None else f" (row {row})"
+    shown = "" if value is None else f", such as {reprlib.repr(value)}"
     raise TypeError(
-        f"column {name!r} holds {plural}, which the role {role!r} cannot hold: {_REMEDIES[role]}."
+        f"column {name!r}{where} holds {kind}s{shown}, which the role {role!r} cannot hold: make "
+        f"them {_HOLDS[role][0]}s, or take another role in fit."
     )
 
 
-def check_kind(name: str, role: str, kind: str) -> None:
-    """Raise unless a role can hold values of a kind."""
-    if kind not in _HOLDS[role]:
-        raise_kind(name, role, kind)
+def check_kind(name: str, role: str, values: Values) -> Values:
+    """Raise unless a role can hold the values of a column."""
+    if values.kind in _HOLDS[role]:
+        return values
+    if values.all_missing():
+        return Values("missing", [None] * len(values.data))
+    raise_kind(name, role, values.kind)
 
 
 def _draw(n_rows: int) -> NDArray[np.int64] | None:
@@ -186,7 +191,7 @@ def _infer(
     values = table.column(number)
     is_lone = len(table.names) == 1
     if role:
-        check_kind(name, role, values.kind)
+        values = check_kind(name, role, values)
     elif is_lone and (values.kind == "string" or values.kind == "missing"):
         return Column(name, "text", optional)
     if values.kind != "string":
@@ -195,18 +200,24 @@ def _infer(
     sample = _Sample(texts, rows)
     role = role or _role_of_strings(sample, texts, values.categorical, keep)
     if role == "number":
+        _check_some(sample, name, role, parse_number)
         return Column(name, role, optional, spelling="free")
     if role == "date":
-        spelling = "day first" if is_day_first(sample.distinct) else ""
-        if sample.distinct and not sample.share(lambda text: parse_date(text, bool(spelling))):
-            raise TypeError(
-                f"column {name!r} has the role 'date', but none of its strings is a date, such as "
-                f"{sample.distinct[0]!r}: write dates as 2026-01-31, or take another role."
-            )
-        return Column(name, role, optional, spelling=spelling)
+        day_first = is_day_first(sample.distinct)
+        _check_some(sample, name, role, lambda text: parse_date(text, day_first))
+        return Column(name, role, optional, spelling="day first" if day_first else "")
     if role == "categories":
         return Column(name, role, optional, delimiter=_find_delimiter(sample))
     return Column(name, role, optional)
+
+
+def _check_some(sample: _Sample, name: str, role: str, parse: Callable[[str], float]) -> None:
+    if sample.distinct and not sample.share(parse):
+        raise ValueError(
+            f"column {name!r} has the role {role!r}, but its strings, such as "
+            f"{reprlib.repr(sample.distinct[0])}, are no {role}s: write them as 1234.5 or "
+            "2026-01-31, or take another role."
+        )
 
 
 # ------------------------------------------------------------------------------ numbers and others
@@ -259,7 +270,7 @@ def _few_distinct(data: pa.Array) -> bool:
     import pyarrow.compute as pc
 
     if pa.types.is_floating(data.type):
-        return _all_equal(pc.fill_null(data, np.nan).to_numpy(zero_copy_only=False))
+        return _all_equal(to_floats(data))
     if data.null_count in (0, len(data)):
         if data.null_count:
             return True
@@ -308,15 +319,15 @@ class _Sample:
 
         drawn = texts if rows is None else texts.take(rows)
         self.texts = drawn.filter(pc.not_equal(drawn, ""))
+        self.has_missing = len(self.texts) < len(drawn)
         if len(self.texts) < 100 and rows is not None:  # a column that is nearly empty
             self.texts = texts.filter(pc.not_equal(texts, ""))[:_SAMPLE]
-        self.has_missing = len(self.texts) < len(drawn)
         counted = self.texts.value_counts()
         self.values = counted.field(0)
         self.counts = counted.field(1).to_numpy()
         self.distinct = self.values.to_pylist()
 
-    def share(self, parse: Any) -> float:
+    def share(self, parse: Callable[[str], float]) -> float:
         """Give the share of the texts that can be parsed, those that say "missing" left out."""
         step = max(1, len(self.distinct) // 300)
         first = self._share(parse, slice(0, None, step))
@@ -324,7 +335,7 @@ class _Sample:
             return first
         return self._share(parse, slice(None))
 
-    def _share(self, parse: Any, part: slice) -> float:
+    def _share(self, parse: Callable[[str], float], part: slice) -> float:
         parsed = total = 0
         for text, count in zip(self.distinct[part], self.counts[part].tolist(), strict=True):
             if text.strip(BLANKS).lower() not in NA_WORDS:
@@ -349,12 +360,7 @@ def _texts(values: Values) -> pa.LargeStringArray:
 def _role_of_strings(
     sample: _Sample, texts: pa.LargeStringArray, categorical: bool, keep: bool
 ) -> str:
-    import pyarrow.compute as pc
-
-    if not sample.distinct:
-        return "category" if keep else "ignored"
-    is_constant = len(sample.distinct) == 1 and not sample.has_missing
-    if is_constant and not keep and pc.all(pc.equal(texts, texts[0])).as_py():
+    if not keep and (_is_one(sample, texts) or _is_id(sample, texts)):
         return "ignored"
     if len(sample.distinct) <= len(FLAGS):
         meant = {FLAGS.get(text.strip(BLANKS).lower()) for text in sample.distinct}
@@ -363,20 +369,34 @@ def _role_of_strings(
     if categorical:
         return "category"
     if sample.share(parse_number) >= 0.8:
-        if _are_codes(sample):
-            return "category"
-        return "ignored" if not keep and _number_rows(sample, texts) else "number"
+        return "category" if _are_codes(sample) else "number"
     day_first = is_day_first(sample.distinct)
     if sample.share(lambda text: parse_date(text, day_first)) >= 0.9:
         return "date"
-    is_distinct = len(sample.distinct) == len(sample.texts)
-    if is_distinct and not sample.has_missing and len(texts) >= _FEW and sample.matches(_ID):
-        if keep or pc.count_distinct(texts).as_py() < len(texts):
-            return "category"
-        return "ignored"
     if _find_list(sample):
         return "categories"
     return "text" if _is_text(sample) else "category"
+
+
+def _is_one(sample: _Sample, texts: pa.LargeStringArray) -> bool:
+    """Tell whether all rows are missing, or all are one text."""
+    import pyarrow.compute as pc
+
+    if len(sample.distinct) + sample.has_missing > 1:
+        return False
+    return bool(pc.all(pc.equal(texts, texts[0])).as_py())
+
+
+def _is_id(sample: _Sample, texts: pa.LargeStringArray) -> bool:
+    """Tell whether all texts differ, and number the rows or are made by a machine."""
+    import pyarrow.compute as pc
+
+    is_distinct = len(sample.distinct) == len(sample.texts) and not sample.has_missing
+    if not is_distinct or len(texts) < _FEW:
+        return False
+    if sample.matches(_ID):
+        return bool(pc.count_distinct(texts).as_py() == len(texts))
+    return sample.matches(_DIGITS) and _number_rows(texts)
 
 
 def _are_codes(sample: _Sample) -> bool:
@@ -389,14 +409,12 @@ def _are_codes(sample: _Sample) -> bool:
     )
 
 
-def _number_rows(sample: _Sample, texts: pa.LargeStringArray) -> bool:
+def _number_rows(texts: pa.LargeStringArray) -> bool:
     import pyarrow as pa
 
-    if len(sample.distinct) < len(sample.texts) or not sample.matches(r"^[0-9]{1,18}$"):
-        return False
     try:
         return _is_row_number(texts.cast(pa.int64()), None)
-    except pa.ArrowInvalid:
+    except pa.ArrowInvalid:  # not all are digits
         return False
 
 

@@ -6,6 +6,7 @@ import re
 import reprlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
+from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -57,15 +58,15 @@ def as_text(X: Any) -> pa.LargeStringArray:
     ['Where is my card?', '']
     """
     if isinstance(X, (list, tuple)):
-        return encode(X)
+        return _from_values(X)
     if isinstance(X, (str, bytes, bytearray)):
         raise_single(X)
     X = _only_column(X)
     if is_a(X, "pandas", "Series", "Index", "api.extensions.ExtensionArray"):
         return _from_pandas(X)
     if is_a(X, "polars", "Series"):
-        # In Arrow, dtype Object is the addresses of the objects
-        return encode(X.to_list()) if str(X.dtype) == "Object" else _from_arrow(X.to_arrow())
+        is_object = str(X.dtype) == "Object"  # in Arrow, the addresses of the objects
+        return _from_values(X.to_list()) if is_object else _from_arrow(X.to_arrow())
     if hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__"):
         return _from_arrow(X)
     if hasattr(X, "__array__"):
@@ -93,12 +94,16 @@ def _only_column(X: Any) -> Any:
     return X
 
 
+def _from_values(values: Sequence[Any]) -> pa.LargeStringArray:
+    _check_rows((len(values),))
+    return encode(values)
+
+
 def encode(values: Sequence[Any]) -> pa.LargeStringArray:
     """Encode Python strings; ``pyarrow.array`` would take bytes for text, and import pandas."""
     import pyarrow as pa
 
     n = len(values)
-    _check_rows((n,))
     offsets = np.zeros(n + 1, dtype=np.int64)
     blocks = []
     for start in range(0, n, _BLOCK):
@@ -135,6 +140,8 @@ def is_missing(value: Any) -> bool:
         return bool(np.isnan(value))
     if isinstance(value, (np.datetime64, np.timedelta64)):
         return bool(np.isnat(value))
+    if isinstance(value, Decimal):
+        return value.is_nan()
     pandas = sys.modules.get("pandas")
     return pandas is not None and (value is pandas.NA or value is pandas.NaT)
 

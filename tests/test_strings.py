@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udt.columns import as_text
+from udt.strings import as_text
 
 TEXTS = [
     "Where is my card?",
@@ -343,7 +343,7 @@ def test_things_without_rows_in_order(X):
 def test_other_libraries_are_not_imported():
     code = (
         "import sys, pyarrow as pa\n"
-        "from udt.columns import as_text\n"
+        "from udt.strings import as_text\n"
         "as_text(['a', None, '\\ud800'])\n"
         "column = pa.chunked_array([as_text(['a', 'b']).cast(pa.string())] * 2)\n"
         "as_text(column)\n"
