@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from udt import datasets
-    from udt.classifier import UDTClassifier, load
+    from udt.classifier import UDTClassifier
     from udt.features.featurizer import HashingFeaturizer
+    from udt.features.table import TableFeaturizer
+    from udt.model_file import load
 
 __version__ = "0.1.0"
-__all__ = ["HashingFeaturizer", "UDTClassifier", "__version__", "datasets", "load"]
+__all__ = ["HashingFeaturizer", "TableFeaturizer", "UDTClassifier", "__version__", "datasets", "load"]
 
 # Where each name lives. They are imported at first use, because scikit-learn and numba take a
 # second to load and `udt --help` should not.
 _HOMES = {
     "HashingFeaturizer": "udt.features.featurizer",
+    "TableFeaturizer": "udt.features.table",
     "UDTClassifier": "udt.classifier",
-    "load": "udt.classifier",
+    "load": "udt.model_file",
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,41 +12,49 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from udt import defaults, targets
-from udt.columns import as_text
-from udt.features.featurizer import HashingFeaturizer
+from udt.columns import Table, as_table
+from udt.features.ready import ReadyFeatures, ReadyRows
+from udt.features.table import TableFeaturizer
+from udt.labels import LabelFormat, LabelSets
 from udt.threads import Pool, effective_n_jobs, single_threaded_blas
 
 if TYPE_CHECKING:
-    from udt.network.model import CSR
-    from udt.serving import TextServer
+    from udt.network.model import CSR, SparseNetwork
+    from udt.serving import Server
 
 # Modules with kernels are imported where they are used: numba takes 0.3 s to load.
 
 Array = NDArray[Any]
 _MAX_DENSE_BYTES = 2**31
-_MAX_VALUE = 1e15  # of a ready feature beside a row's length: keeps float32 from overflowing
 
 
 class UDTClassifier(ClassifierMixin, BaseEstimator):
-    """Classify texts (or ready sparse features) with a wide sparse network, on a CPU.
+    """Classify texts and tables with a wide sparse network, on a CPU.
 
     Texts are hashed into word and character n-grams (see `HashingFeaturizer`), each weighted by
-    what its presence tells of the class. A tanh hidden layer over them and a linear path beside it
-    [2]_ feed one softmax; a softmax over many classes without a linear path passes on a sparse,
-    unbiased sample of its gradient. Training is row-wise AdaGrad [3]_ on shuffled batches with
-    dropout. Every parameter that is None follows the data: rows, their length, classes. The same
-    ``random_state`` gives the same bits at any ``n_jobs``.
+    what its presence tells of the class; numbers, dates and categories become sparse features too
+    (see `TableFeaturizer`). A tanh hidden layer over them and a linear path beside it [2]_ feed one
+    softmax; a softmax over many classes without a linear path passes on a sparse, unbiased sample
+    of its gradient. Where rows may have any number of labels, each label has a sigmoid instead.
+    Training is row-wise AdaGrad [3]_ on shuffled batches with dropout. Every parameter that is None
+    follows the data: columns, rows, their length, classes. The same ``random_state`` gives the same
+    bits at any ``n_jobs``.
 
     Parameters
     ----------
-    word_ngrams, char_ngrams, min_df, n_buckets, strip_accents
-        See `HashingFeaturizer`; not used if ``X`` is a sparse matrix.
+    columns : mapping of str to str, default=None
+        Roles of columns, where they shall not be inferred: "text", "category", "categories" (a list
+        of them), "number", "date", "flag" or "ignored", with "?" behind it if the column may be
+        missing in predict. See `udt.columns.infer_columns`.
+    word_ngrams, char_ngrams, min_df, n_buckets, strip_accents, tokenizer
+        See `HashingFeaturizer`; not used if ``X`` is a sparse matrix. ``min_df`` holds for
+        categories too.
     hidden_size : int or None, default=None
-        Units of the hidden layer; 0 leaves the linear path alone. None takes 0 for two classes
-        (if there is a linear path), 32 for up to 128 classes, else 128.
+        Units of the hidden layer; 0 leaves the linear path alone. None takes 0 for two classes of
+        texts (if there is a linear path), 32 for up to 128 classes, else 128.
     wide : bool or None, default=None
         Whether to have the linear path. None has it while features x classes stays at
         2**25 or below (128 MiB).
@@ -65,6 +74,13 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     learning_rate_init : float or None, default=None
         First learning rate of the linear path (None: 0.4). The hidden layer's is a quarter of it,
         or half of it if it is alone. Rates fall linearly to 0.
+    threshold : float or "tuned", default=0.5
+        Probability from which on `predict` gives a label, where rows may have any number of them.
+        "tuned" holds out ``validation_fraction`` of the rows (or uses ``X_val``) and takes what
+        gives them the best micro-averaged F1.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights it finds. Columns keep their roles and features
+        their meaning; new classes and frequent new n-grams and categories are appended.
     early_stopping : bool, default=False
         Hold out ``validation_fraction`` of the rows (or use ``X_val``), stop when its accuracy has
         not risen for ``n_iter_no_change`` passes, and keep the best pass. By default all rows
@@ -87,21 +103,29 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted, in their own dtype.
-    featurizer_ : HashingFeaturizer or None
-        The fitted featurizer; None if ``X`` was sparse.
+        The labels, sorted, in their own dtype; the column numbers if ``y`` was an indicator. Labels
+        that a warm start brought follow behind.
+    columns_ : tuple of Column
+        What each column of ``X`` is; empty if ``X`` was sparse.
+    featurizer_ : TableFeaturizer or ReadyFeatures
+        Turns input into rows of features.
     network_ : SparseNetwork
         The weights.
+    label_format_ : LabelFormat
+        How ``y`` wrote labels, and `predict` does.
+    threshold_ : float
+        Probability from which on a label is given, where rows may have any number of them.
     n_features_in_ : int
-        Columns of ``X``; 1 for text.
-    scale_ : float
-        What ready features are multiplied by, so that rows have a median length of 1.
+        Columns of ``X``; 1 for a list of texts.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if ``X`` has some.
     n_iter_ : int
         Passes made.
     loss_curve_ : list of float
         Mean training loss of each pass.
     validation_scores_ : list of float
-        Accuracy on the validation rows after each pass, if there were any.
+        Score on the validation rows after each pass, if there were any: accuracy, or
+        micro-averaged F1 where rows may have any number of labels.
 
     References
     ----------
@@ -117,16 +141,27 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     >>> clf = UDTClassifier(random_state=0).fit(texts, ["lost", "lost", "top-up", "top-up"] * 5)
     >>> clf.predict(["I lost it", "top up"])
     array(['lost', 'top-up'], dtype='<U6')
+
+    Columns of every kind, and any number of labels a row:
+
+    >>> table = [{"colour": "red", "price": 40.0}, {"colour": None, "price": 9.5}] * 10
+    >>> clf = UDTClassifier(random_state=0).fit(table, [["bright", "dear"], []] * 10)
+    >>> [(column.name, column.role) for column in clf.columns_]
+    [('colour', 'category'), ('price', 'number')]
+    >>> clf.predict(table[:2])
+    [['bright', 'dear'], []]
     """
 
     def __init__(
         self,
         *,
+        columns: Mapping[str, str] | None = None,
         word_ngrams: tuple[int, int] | None = (1, 2),
         char_ngrams: tuple[int, int] | str | None = "auto",
         min_df: int = 2,
         n_buckets: int | None = None,
         strip_accents: bool = False,
+        tokenizer: Any = None,
         hidden_size: int | None = None,
         wide: bool | None = None,
         dropout: float | None = None,
@@ -135,6 +170,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         max_iter: int | None = None,
         batch_size: int | None = None,
         learning_rate_init: float | None = None,
+        threshold: float | str = 0.5,
+        warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
@@ -143,11 +180,13 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
+        self.columns = columns
         self.word_ngrams = word_ngrams
         self.char_ngrams = char_ngrams
         self.min_df = min_df
         self.n_buckets = n_buckets
         self.strip_accents = strip_accents
+        self.tokenizer = tokenizer
         self.hidden_size = hidden_size
         self.wide = wide
         self.dropout = dropout
@@ -156,6 +195,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
+        self.threshold = threshold
+        self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -180,11 +221,13 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of str of length n, or CSR matrix of shape (n, n_features)
-            A list or array of texts, a column of a pandas, polars or pyarrow frame, a frame of one
-            such column, or ready features. Missing texts count as empty.
-        y : array-like of shape (n,)
-            Labels of any sortable type.
+        X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
+            A pandas, polars, pyarrow or other frame, a list of dicts, or an array of shape
+            (n, n_columns); a list, array or column of texts; or ready features. Missing values
+            are welcome.
+        y : array-like of shape (n,), indicator matrix of shape (n, n_labels), or list of lists
+            Labels of any sortable type, one a row; or any number of labels a row, as zeros and
+            ones (dense or sparse) or as a list of labels for each row.
         sample_weight : array-like of shape (n,), default=None
             Not negative, not all zero.
         X_val, y_val, sample_weight_val
@@ -199,74 +242,191 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         ValueError, TypeError
             If an argument or parameter is unusable; the message names it.
         """
+        defaults.check(self)
+        goes_on = self.warm_start and hasattr(self, "network_")
+        featurizer = copy(self.featurizer_) if goes_on else self._make_featurizer(X)
+        data = read_input(X)
+        if goes_on:
+            target = targets.extend_targets(y, data.n_rows, self.classes_, self.label_format_)
+        else:
+            target = targets.read_targets(y, data.n_rows)
+        return self._learn(
+            featurizer,
+            data,
+            target,
+            sample_weight,
+            validation=self._validation(X_val, y_val, sample_weight_val, target, featurizer),
+            network=self.network_ if goes_on else None,
+        )
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Go on training with one pass over more rows.
+
+        The first call decides what columns are, where the knots of numbers lie and how long n-grams
+        are. N-grams and categories that the model does not know yet become features once they have
+        occurred in ``min_df`` rows of the calls so far. After `fit`, this goes on from its weights.
+
+        Parameters
+        ----------
+        X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
+        y : array-like of shape (n,), indicator matrix of shape (n, n_labels), or list of lists
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever occur: needed in the first call, unless ``y`` is an indicator.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If ``y`` holds a label that is not in ``classes``, or as in `fit`.
+        """
+        defaults.check(self)
+        if self.threshold == "tuned" and not hasattr(self, "network_"):
+            raise ValueError(
+                'threshold="tuned" needs rows to hold out, which partial_fit has not: give a number.'
+            )
+        is_first = not hasattr(self, "network_")
+        featurizer = self._make_featurizer(X) if is_first else copy(self.featurizer_)
+        data = read_input(X)
+        if is_first:
+            target = targets.read_first_targets(y, data.n_rows, classes)
+        else:
+            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes={classes!r} is not what the first call was given, "
+                    f"{self.classes_!r}: leave it out, or give the same."
+                )
+            target = targets.Targets(
+                self.classes_,
+                targets.match_targets(y, data.n_rows, self.classes_, self.label_format_, "y"),
+                self.label_format_,
+            )
+        return self._learn(
+            featurizer,
+            data,
+            target,
+            sample_weight,
+            network=None if is_first else self.network_,
+            is_partial=True,
+        )
+
+    def _learn(
+        self,
+        featurizer: TableFeaturizer | ReadyFeatures,
+        data: Table | ReadyRows,
+        target: targets.Targets,
+        sample_weight: Any,
+        *,
+        validation: tuple[Any, Any, Array] | None = None,
+        network: SparseNetwork | None = None,
+        is_partial: bool = False,
+    ) -> Self:
+        """Train a network, or a grown copy of ``network``, and take over what was learnt."""
         from udt.training.fitting import fit_network
 
-        defaults.check(self)
-        is_sparse = sp.issparse(X)
-        data = _check_sparse(X) if is_sparse else as_text(X)
-        n_rows = data.shape[0] if is_sparse else len(data)
-        labels = targets.check_labels(y, n_rows)
-        classes, numbers = targets.number_labels(labels)
-        weights = targets.check_weights(sample_weight, self.class_weight, labels, classes)
+        classes, numbers = target.classes, target.numbers
         random = check_random_state(self.random_state)
-        validation = self._validation(X_val, y_val, sample_weight_val, classes, is_sparse, data)
+        weights, positive_weights = self._weights(sample_weight, target)
         data, numbers, weights = _take(weights > 0, data, numbers, weights)
-        if validation is None and self.early_stopping:
-            held_out = targets.stratified_split(numbers, self.validation_fraction, random)
-            if not held_out.any():
-                raise ValueError(
-                    f"early_stopping: none of {len(numbers)} rows can be held out with "
-                    f"validation_fraction={self.validation_fraction}; give more rows or X_val and "
-                    "y_val."
-                )
+        tunes = target.is_multilabel and self.threshold == "tuned" and not is_partial
+        stops = self.early_stopping and not is_partial
+        if validation is None and (stops or tunes):
+            held_out = self._hold_out(numbers, random)
             validation = _take(held_out, data, numbers, weights)
             data, numbers, weights = _take(~held_out, data, numbers, weights)
 
-        featurizer = None if is_sparse else self._make_featurizer()
+        goes_on = network is not None or is_partial
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
-            if featurizer is None:
-                rows, scale = _scaled(data, None)
-            else:
-                rows, scale = _csr(featurizer._fit_transform(data, numbers)), 1.0
-            n_features = data.shape[1] if featurizer is None else len(featurizer.buckets_)
+            learn = featurizer._partial_fit if goes_on else featurizer._fit_transform
+            lists = numbers
+            if isinstance(numbers, LabelSets):
+                lists = (numbers.indptr, numbers.indices)
+            rows = learn(data, lists, weights if sample_weight is not None else None)
             checked = None
             if validation is not None:
-                checked = (self._rows(featurizer, validation[0], scale), *validation[1:])
-            shape = defaults.network_shape(self, n_features, len(classes))
-            network, history = fit_network(
-                rows,
+                checked = (_csr(featurizer._transform(validation[0])), *validation[1:])
+            shape = defaults.network_shape(self, featurizer, rows.shape[1], target, network)
+            learnt = fit_network(
+                _csr(rows),
                 numbers,
                 weights,
                 checked,
-                n_features=n_features,
+                n_features=rows.shape[1],
                 n_classes=len(classes),
                 shape=shape,
-                settings=defaults.settings(self, len(numbers), shape),
-                patience=self.n_iter_no_change if self.early_stopping else None,
+                settings=defaults.settings(
+                    self, featurizer, len(numbers), shape, target, is_partial=is_partial
+                ),
+                patience=self.n_iter_no_change if stops else None,
                 random=random,
                 verbose=self.verbose,
                 pool=pool,
+                positive_weights=positive_weights,
+                network=network,
+                state=self._state if is_partial and network is not None else None,
             )
+            threshold = 0.5 if self.threshold == "tuned" else float(self.threshold)
+            if tunes:
+                from udt.training.thresholds import tune_threshold
+
+                assert checked is not None
+                threshold = tune_threshold(learnt.network, *checked, pool)
+            elif is_partial and self.threshold == "tuned":
+                threshold = self.threshold_
         self.classes_ = classes
+        self.label_format_ = target.format
+        self.threshold_ = threshold
         self.featurizer_ = featurizer
-        self.network_ = network
-        self.scale_ = scale
-        self.n_features_in_ = data.shape[1] if is_sparse else 1
-        self.n_iter_ = len(history.losses)
-        self.loss_curve_ = history.losses
-        self.validation_scores_ = history.scores
-        self._server: TextServer | None = None
+        self.columns_ = featurizer.columns_
+        self.network_ = learnt.network
+        self.n_features_in_ = featurizer.n_features_in_
+        self.n_iter_ = len(learnt.history.losses)
+        self.loss_curve_ = learnt.history.losses
+        self.validation_scores_ = learnt.history.scores
+        self._take_names(data)
+        self._state: dict[str, Array] | None = learnt.state
+        self._server: Server | None = None
         return self
+
+    def _take_names(self, data: Table | ReadyRows) -> None:
+        if isinstance(data, Table) and data.named and not hasattr(self, "feature_names_in_"):
+            self.feature_names_in_ = np.array(
+                [column.name for column in self.columns_], dtype=object
+            )
+
+    def _weights(self, sample_weight: Any, target: targets.Targets) -> tuple[Array, Array | None]:
+        """Give weights of rows, and of labels where rows have any number of them."""
+        if target.is_multilabel:
+            labels = np.zeros(len(target.numbers))
+            weights = targets.check_weights(sample_weight, None, labels)
+            return weights, targets.check_positive_weights(self.class_weight, target.classes)
+        labels = target.classes[target.numbers]
+        return targets.check_weights(sample_weight, self.class_weight, labels, target.classes), None
+
+    def _hold_out(self, numbers: Array | LabelSets, random: np.random.RandomState) -> Array:
+        held_out = targets.stratified_split(numbers, self.validation_fraction, random)
+        if not held_out.any():
+            needs = "early_stopping" if self.early_stopping else 'threshold="tuned"'
+            raise ValueError(
+                f"{needs}: none of {len(numbers)} rows can be held out with "
+                f"validation_fraction={self.validation_fraction}; give more rows or X_val and "
+                "y_val."
+            )
+        return held_out
 
     def _validation(
         self,
         X_val: Any,
         y_val: Any,
         sample_weight_val: Any,
-        classes: Array,
-        is_sparse: bool,
-        data: Any,
-    ) -> tuple[Any, Array, Array] | None:
+        target: targets.Targets,
+        featurizer: TableFeaturizer | ReadyFeatures,
+    ) -> tuple[Any, Any, Array] | None:
         """Check the validation rows that were given, if any."""
         if (X_val is None) != (y_val is None):
             missing = "X_val" if X_val is None else "y_val"
@@ -275,86 +435,103 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             if sample_weight_val is not None:
                 raise ValueError("sample_weight_val needs X_val and y_val.")
             return None
-        if sp.issparse(X_val) != is_sparse:
-            raise TypeError("X_val must be of the same kind as X: both text, or both sparse.")
-        rows = _check_sparse(X_val, data.shape[1]) if is_sparse else as_text(X_val)
-        labels = targets.check_labels(y_val, rows.shape[0] if is_sparse else len(rows), "y_val")
-        weights = targets.check_weights(sample_weight_val, None, labels)
-        return rows, targets.find_labels(labels, classes, "y_val"), weights
+        if sp.issparse(X_val) != isinstance(featurizer, ReadyFeatures):
+            raise TypeError("X_val must be of the same kind as X: both sparse, or neither.")
+        data = read_input(X_val)
+        numbers = targets.match_targets(y_val, data.n_rows, target.classes, target.format, "y_val")
+        weights = targets.check_weights(sample_weight_val, None, np.zeros(data.n_rows))
+        return data, numbers, weights
 
-    def _make_featurizer(self) -> HashingFeaturizer:
-        return HashingFeaturizer(
+    def _make_featurizer(self, X: Any) -> TableFeaturizer | ReadyFeatures:
+        if sp.issparse(X):
+            return ReadyFeatures()
+        return TableFeaturizer(
+            columns=self.columns,
             word_ngrams=self.word_ngrams,
             char_ngrams=self.char_ngrams,
             min_df=self.min_df,
             n_buckets=self.n_buckets,
             strip_accents=self.strip_accents,
+            tokenizer=self.tokenizer,
             weighting="information",
             n_jobs=self.n_jobs,
         )
 
     # ----------------------------------------------------------------------------- prediction
 
-    def predict(self, X: Any) -> Array:
-        """Give the most probable label of each row.
+    def predict(self, X: Any) -> Any:
+        """Give the most probable label of each row, or the labels above the threshold.
 
         Parameters
         ----------
-        X : sequence of str of length n, or CSR matrix of shape (n, n_features)
+        X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
+            With the columns of `fit`, in any order.
 
         Returns
         -------
         ndarray of shape (n,), of the dtype of ``classes_``
+            If rows may have any number of labels, they are given as ``y`` gave them: an indicator
+            array or CSR matrix of shape (n, n_labels), or a list of lists.
         """
-        server = self._server_of(X)
-        if server is not None:
-            number = server.best(X[0])
+        one = self._logits_of_one(X)
+        if one is not None and self.label_format_.kind == "multiclass":
+            number = int(one.argmax())
             return self.classes_[number : number + 1].copy()
-        best = self._map(self._check_input(X), lambda logits: logits.argmax(axis=1))
+        if self._is_multilabel:
+            return self.label_format_.write(self._predict_sets(X, one), self.classes_)
+        best = self._map(X, one, lambda logits: logits.argmax(axis=1))
         return self.classes_[np.concatenate(best)]
+
+    def _predict_sets(self, X: Any, one: Array | None) -> LabelSets:
+        """Give the labels of each row that are more probable than the threshold."""
+        cut = np.log(self.threshold_) - np.log1p(-self.threshold_)
+        parts = self._map(X, one, lambda logits: LabelSets.from_mask(logits > cut))
+        return LabelSets.concatenate(parts)
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Give the probability of each class.
 
         Parameters
         ----------
-        X : sequence of str of length n, or CSR matrix of shape (n, n_features)
+        X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
 
         Returns
         -------
         ndarray of shape (n, n_classes), float32
-            Rows sum to 1.
+            Rows sum to 1, unless rows may have any number of labels.
 
         Raises
         ------
         ValueError
             If the result would take more than 2 GiB; `predict_topk` takes less.
         """
-        from udt.network.model import softmax
+        from udt.network.model import sigmoid, softmax
 
-        return self._dense(X, softmax)
+        return self._dense(X, sigmoid if self._is_multilabel else softmax)
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         """Give the logits.
 
         Parameters
         ----------
-        X : sequence of str of length n, or CSR matrix of shape (n, n_features)
+        X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
 
         Returns
         -------
         ndarray of shape (n,) for two classes, else (n, n_classes), float32
-            For two classes, the log-odds of ``classes_[1]``.
+            For two classes, the log-odds of ``classes_[1]``. Where rows may have any number of
+            labels, the log-odds of each, always of shape (n, n_labels).
         """
         logits = self._dense(X, lambda logits: logits)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        is_binary = len(self.classes_) == 2 and not self._is_multilabel
+        return logits[:, 1] - logits[:, 0] if is_binary else logits
 
     def predict_topk(self, X: Any, k: int = 5) -> tuple[Array, NDArray[np.float32]]:
         """Give the ``k`` most probable labels of each row, without a dense (n, n_classes) array.
 
         Parameters
         ----------
-        X : sequence of str of length n, or CSR matrix of shape (n, n_features)
+        X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
         k : int, default=5
             Not above the number of classes.
 
@@ -369,63 +546,89 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             raise TypeError(f"k={k!r}: give a whole number of labels.")
         if not 1 <= k <= len(self.classes_):
             raise ValueError(f"k={k}: give 1 to {len(self.classes_)}, the number of classes.")
-        from udt.network.model import top_k
+        from udt.network.model import top_k, top_k_labels
 
-        parts = self._map(self._check_input(X), lambda logits: top_k(logits, k))
+        choose = top_k_labels if self._is_multilabel else top_k
+        parts = self._map(X, self._logits_of_one(X), lambda logits: choose(logits, k))
         numbers = np.concatenate([part[0] for part in parts])
         return self.classes_[numbers], np.concatenate([part[1] for part in parts])
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Give the share of rows whose label, or whose every label, is predicted right.
+
+        Parameters
+        ----------
+        X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
+        y : as in `fit`
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self, "network_")
+        if not self._is_multilabel:
+            return float(super().score(X, y, sample_weight))
+        from sklearn.metrics import accuracy_score
+
+        found = self._predict_sets(X, None)
+        truth = targets.match_targets(y, len(found), self.classes_, self.label_format_, "y")
+        written = LabelFormat("sparse indicator")
+        pair = (written.write(sets, self.classes_) for sets in (truth, found))
+        return float(accuracy_score(*pair, sample_weight=sample_weight))
+
+    @property
+    def _is_multilabel(self) -> bool:
+        check_is_fitted(self, "network_")
+        return self.label_format_.kind != "multiclass"
+
     def _dense(self, X: Any, function: Callable[[Array], Array]) -> Array:
         """Apply ``function`` to all logits, unless they would not fit."""
-        check_is_fitted(self, "network_")
-        server = self._server_of(X)
-        if server is not None:
-            return function(server.logits(X[0]))
-        data = self._check_input(X)
-        n_rows = data.shape[0] if sp.issparse(data) else len(data)
+        one = self._logits_of_one(X)
+        data = None if one is not None else self._check_input(X)
+        n_rows = 1 if data is None else data.n_rows
         n_bytes = 4 * n_rows * len(self.classes_)
         if n_bytes > _MAX_DENSE_BYTES:
             raise ValueError(
                 f"{n_rows} rows x {len(self.classes_)} classes would take {n_bytes / 2**30:.1f} "
                 "GiB: use predict_topk, or fewer rows at a time."
             )
-        return np.concatenate(self._map(data, function))
+        return np.concatenate(self._map(data, one, function))
 
-    def _check_input(self, X: Any) -> Any:
-        """Give rows to predict as one column of text or CSR matrix, or raise."""
-        check_is_fitted(self, "network_")
-        is_sparse = self.featurizer_ is None
-        if sp.issparse(X) != is_sparse:
+    def _check_input(self, X: Any) -> Table | ReadyRows:
+        """Give rows to predict, or raise."""
+        if isinstance(X, (Table, ReadyRows)):
+            return X
+        is_ready = isinstance(self.featurizer_, ReadyFeatures)
+        if sp.issparse(X) != is_ready:
             raise TypeError(
                 f"X is {'a sparse matrix' if sp.issparse(X) else 'no sparse matrix'}, but fit was "
-                f"given {'sparse features' if is_sparse else 'text'}: give the same kind."
+                f"given {'one' if is_ready else 'text or a table'}: give the same kind."
             )
-        return _check_sparse(X, self.n_features_in_) if is_sparse else as_text(X)
+        return read_input(X)
 
-    def _map(self, data: Any, function: Callable[[Array], Any]) -> list[Any]:
-        """Apply ``function`` to the logits of each block of checked rows."""
+    def _map(self, X: Any, one: Array | None, function: Callable[[Array], Any]) -> list[Any]:
+        """Apply ``function`` to the logits of each block of rows, or to those of the only one."""
+        if one is not None:
+            return [function(one)]
+        data = self._check_input(X)
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
-            rows = self._rows(self.featurizer_, data, self.scale_)
+            rows = _csr(self.featurizer_._transform(data))
             return self.network_.map_logits(rows, function, pool)
 
-    @staticmethod
-    def _rows(featurizer: HashingFeaturizer | None, data: Any, scale: float) -> CSR:
-        """Give checked input as the fitted network takes it."""
-        return _scaled(data, scale)[0] if featurizer is None else _csr(featurizer._transform(data))
-
-    def _server_of(self, X: Any) -> TextServer | None:
-        """Give what answers a list of one text by the short way, or None if ``X`` is no such."""
-        if type(X) is not list or len(X) != 1 or type(X[0]) is not str:
+    def _logits_of_one(self, X: Any) -> Array | None:
+        """Give the logits of a list of one text or dict by the short way, or None if it is none."""
+        if type(X) is not list or len(X) != 1:
             return None
         server = getattr(self, "_server", None)
         if server is None:
             check_is_fitted(self, "network_")
-            if self.featurizer_ is None:
+            if isinstance(self.featurizer_, ReadyFeatures):
                 return None
-            from udt.serving import TextServer
+            from udt.serving import Server
 
-            server = self._server = TextServer(self.featurizer_, self.network_)
-        return server
+            server = self._server = Server(self.featurizer_, self.network_)
+        return server.logits(X[0])
 
     # ---------------------------------------------------------------------------- persistence
 
@@ -441,148 +644,37 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         --------
         udt.load : Read it again.
         """
-        from udt import persistence
+        from udt.model_file import save
 
         check_is_fitted(self, "network_")
-        label_meta, arrays = persistence.encode_labels(self.classes_)
-        arrays.update({f"network.{k}": v for k, v in self.network_.arrays().items()})
-        featurizer = self.featurizer_
-        if featurizer is not None:
-            arrays.update({f"featurizer.{k}": getattr(featurizer, k) for k in _FEATURIZER_ARRAYS})
-        params = self.get_params()
-        if not isinstance(self.random_state, (int, np.integer, type(None))):
-            params["random_state"] = None  # a generator's state is no setting
-        meta = {
-            "params": persistence.plain(params),
-            "labels": label_meta,
-            "featurizer": None if featurizer is None else {"n_buckets_": featurizer.n_buckets_},
-            "scale": self.scale_,
-            "n_features_in": self.n_features_in_,
-            "n_iter": self.n_iter_,
-            "loss_curve": self.loss_curve_,
-            "validation_scores": self.validation_scores_,
-        }
-        persistence.write_model(path, meta, arrays)
+        save(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be derived."""
         return {**super().__getstate__(), "_server": None}
 
     def __sklearn_tags__(self) -> Any:
-        """Declare text and sparse input."""
+        """Declare input of every kind."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
+        tags.input_tags.categorical = True
         tags.input_tags.sparse = True
-        tags.input_tags.two_d_array = False
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_label = True
         return tags
 
 
-_FEATURIZER_ARRAYS = ("ngrams_", "buckets_", "weights_")
+def read_input(X: Any) -> Table | ReadyRows:
+    """Read a sparse matrix as ready features, anything else as a table."""
+    return ReadyRows(X) if sp.issparse(X) else as_table(X)
 
 
-def load(path: str | os.PathLike[str]) -> UDTClassifier:
-    """Read a model that `UDTClassifier.save` wrote. The arrays are mapped, not copied.
-
-    Parameters
-    ----------
-    path : str or path-like
-
-    Returns
-    -------
-    UDTClassifier
-        Ready to predict.
-
-    Raises
-    ------
-    udt.persistence.ModelFileError
-        If the file is no model, damaged, or of a newer format.
-    FileNotFoundError
-        If there is no file.
-    """
-    from udt import persistence
-    from udt.network.model import SparseNetwork
-
-    meta, arrays = persistence.read_model(path)
-    with persistence.reading(path):
-        model = UDTClassifier(**meta["params"])
-        model.classes_ = persistence.decode_labels(meta["labels"], arrays)
-        model.network_ = SparseNetwork(
-            **{name: arrays[f"network.{name}"] for name in ("wide", "embedding", "output", "bias")}
-        )
-        model.featurizer_ = None
-        if meta["featurizer"] is not None:
-            model.featurizer_ = model._make_featurizer()
-            for name in _FEATURIZER_ARRAYS:
-                setattr(model.featurizer_, name, arrays[f"featurizer.{name}"])
-            model.featurizer_.n_buckets_ = meta["featurizer"]["n_buckets_"]
-        _check_loaded(model)
-        model.scale_ = meta["scale"]
-        model.n_features_in_ = meta["n_features_in"]
-        model.n_iter_ = meta["n_iter"]
-        model.loss_curve_ = meta["loss_curve"]
-        model.validation_scores_ = meta["validation_scores"]
-    return model
-
-
-def _check_loaded(model: UDTClassifier) -> None:
-    """Raise if arrays of a file do not fit together: kernels would trust them."""
-    network, featurizer, n_classes = model.network_, model.featurizer_, len(model.classes_)
-    fits = (
-        network.wide.shape[1:] == network.bias.shape == (n_classes,)
-        and network.output.shape == (n_classes, *network.embedding.shape[1:])
-        and all(array.dtype == np.float32 for array in network.arrays().values())
-    )
-    if featurizer is not None:
-        ngrams, buckets = featurizer.ngrams_, featurizer.buckets_
-        fits = (
-            fits
-            and ngrams.shape == (4,)
-            and bool(np.all((ngrams >= 0) & (ngrams <= 32)))
-            and buckets.shape == featurizer.weights_.shape
-            and bool(np.all((buckets >= 0) & (buckets < featurizer.n_buckets_)))
-            and featurizer.n_buckets_.bit_count() == 1
-        )
-    if not fits:
-        raise ValueError("the arrays do not fit together")
-
-
-def _check_sparse(X: Any, n_features: int | None = None) -> sp.csr_matrix:
-    rows = check_array(X, accept_sparse="csr", dtype=np.float32, input_name="X")
-    if n_features is not None and rows.shape[1] != n_features:
-        raise ValueError(
-            f"X has {rows.shape[1]} features, but UDTClassifier is expecting {n_features} "
-            "features as input."
-        )
-    if not rows.has_canonical_format:
-        rows = rows.copy()
-        rows.sum_duplicates()
-    return rows
-
-
-def _take(mask: Array, data: Any, numbers: Array, weights: Array) -> tuple[Any, Array, Array]:
+def _take(mask: Array, data: Any, numbers: Any, weights: Array) -> tuple[Any, Any, Array]:
     if mask.all():
         return data, numbers, weights
-    if sp.issparse(data):
-        return data[mask], numbers[mask], weights[mask]
-    import pyarrow as pa
-
-    return data.filter(pa.array(mask)), numbers[mask], weights[mask]
+    return data.take(mask), numbers[mask], weights[mask]
 
 
 def _csr(matrix: sp.csr_matrix) -> CSR:
     return matrix.indptr, matrix.indices, matrix.data
 
-
-def _scaled(data: sp.csr_matrix, scale: float | None) -> tuple[CSR, float]:
-    """Give ready features as the network takes them: at a median length of 1."""
-    if scale is None:
-        lengths = np.sqrt(np.asarray(data.astype(np.float64).power(2).sum(axis=1)))
-        # The median: one row of extreme values must not shrink the others to nothing.
-        scale = 1 / float(np.median(lengths[lengths > 0])) if lengths.any() else 1.0
-    largest = float(np.abs(data.data).max(initial=0))
-    if largest * scale > _MAX_VALUE:
-        raise ValueError(
-            f"X holds a value of size {largest:g}, but rows have a typical length of "
-            f"{1 / scale:g} in fit: scale all rows alike, or look for wrong values."
-        )
-    return (data.indptr, data.indices, data.data * np.float32(scale)), scale

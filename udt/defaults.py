@@ -1,6 +1,6 @@
 """Parameters of the classifier: their ranges, and what each follows when it is None.
 
-The rules were chosen by experiments on validation parts of ten text sets.
+The rules were chosen by experiments on validation parts of ten text sets, four real tables and nine small or made ones.
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from udt.training.settings import Settings
+from udt.features.ready import ReadyFeatures
+from udt.features.table import TableFeaturizer
+from udt.targets import Targets
+from udt.training.settings import NetworkShape, Settings
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
+    from udt.network.model import SparseNetwork
 
 #: Weights up to which the linear path is affordable: features x classes.
 MAX_WIDE_WEIGHTS = 1 << 25
+#: Embeddings of n-grams start so small that tanh starts out linear, those of numbers do not.
+TEXT_RANGE, CELLS_RANGE = 0.03, 1.0
 #: Weights of the hidden path beside a linear one; rarer features have linear weights only.
 MAX_EMBEDDING_WEIGHTS = 1 << 23
 
@@ -45,6 +51,11 @@ def check(model: UDTClassifier) -> None:
         ("n_iter_no_change", False, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
         ("verbose", False, "0, 1 or 2", lambda v: isinstance(v, bool) or _is_int(v, 0, 10**9)),
         ("early_stopping", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
+        ("warm_start", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
+        (
+            "threshold", False, 'a number between 0 and 1, or "tuned"',
+            lambda v: (isinstance(v, str) and v == "tuned") or (_is_real(v) and 0 < v < 1),
+        ),
     )  # fmt: skip
     for name, may_be_none, expected, is_right in rules:
         value = getattr(model, name)
@@ -56,41 +67,89 @@ def check(model: UDTClassifier) -> None:
         raise ValueError("hidden_size=0 and wide=False leave no network: give at least one path.")
 
 
-def network_shape(model: UDTClassifier, n_features: int, n_classes: int) -> tuple[int, int, bool]:
-    """Give hidden units, embedded features, and whether there is a linear path."""
+def network_shape(
+    model: UDTClassifier,
+    featurizer: TableFeaturizer | ReadyFeatures,
+    n_features: int,
+    target: Targets,
+    network: SparseNetwork | None = None,
+) -> NetworkShape:
+    """Give the shape of a new network, or of what ``network`` grows to."""
+    n_classes = len(target.classes)
+    learns_cells = _learns_cells(featurizer, target)
+    spread = CELLS_RANGE if learns_cells else TEXT_RANGE
+    if network is not None:
+        n_embedded, hidden = network.embedding.shape
+        is_wide = len(network.wide) > 0
+        if not is_wide or n_embedded == len(network.wide):
+            n_embedded = n_features
+        return NetworkShape(hidden, n_embedded, is_wide, spread)
     is_affordable = n_features * n_classes <= MAX_WIDE_WEIGHTS
+    may_be_wide = model.wide is not False
     if model.hidden_size is not None:
         hidden = int(model.hidden_size)
-    elif is_affordable and n_classes == 2 and model.wide is not False:
+    elif is_affordable and may_be_wide and _is_binary(target) and not learns_cells:
         hidden = 0  # one direction separates two classes: a hidden layer only memorises
     else:
         hidden = 32 if n_classes <= 128 else 128
     wide = bool(is_affordable if model.wide is None else model.wide) or hidden == 0
-    embedded = min(n_features, MAX_EMBEDDING_WEIGHTS // max(hidden, 1)) if wide else n_features
-    return hidden, embedded, wide
+    embedded = n_features
+    if wide:
+        embedded = featurizer.n_embedded_
+        if learns_cells and isinstance(featurizer, TableFeaturizer) and featurizer.cells_:
+            embedded = featurizer.cells_.n_embedded  # n-grams have linear weights only
+        embedded = min(embedded, MAX_EMBEDDING_WEIGHTS // max(hidden, 1))
+    return NetworkShape(hidden, embedded, wide, spread)
 
 
-def settings(model: UDTClassifier, n_rows: int, shape: tuple[int, int, bool]) -> Settings:
+def settings(
+    model: UDTClassifier,
+    featurizer: TableFeaturizer | ReadyFeatures,
+    n_rows: int,
+    shape: NetworkShape,
+    target: Targets,
+    *,
+    is_partial: bool = False,
+) -> Settings:
     """Give the settings of a training run on a network of some `network_shape`."""
-    hidden, _, wide = shape
-    batch_size = model.batch_size or 1 << int(np.clip(math.log2(max(n_rows, 1) / 64), 5, 10))
-    passes = math.sqrt(1.5e6 / n_rows)
-    if not hidden:
+    learns_cells = _learns_cells(featurizer, target)
+    has_text = isinstance(featurizer, ReadyFeatures) or bool(featurizer.texts_)
+    n_rows = max(n_rows, 1)
+    batch_size = 1 << int(np.clip(math.log2(n_rows / 64), 5, 10 if has_text else 8))
+    passes = math.sqrt((1.5e6 if has_text else 4e6) / n_rows)
+    if learns_cells or not shape.hidden:
         passes = max(passes, 8)
-    rate = model.learning_rate_init or 0.4
+    rate = model.learning_rate_init or (0.4 if has_text else 0.6)
+    if learns_cells:  # numbers and categories interact: the hidden layer has much to learn
+        hidden_rate, head_rate, hidden_dropout = 0.6 / 0.4 * rate, rate / 2, 0.1
+    elif shape.is_wide:  # beside a linear path it learns slowly what that path leaves over
+        hidden_rate, head_rate, hidden_dropout = rate / 4, rate / 8, 0.4
+    else:
+        hidden_rate, head_rate, hidden_dropout = rate / 2, rate / 2, 0.0
     return Settings(
-        max_iter=int(model.max_iter or np.clip(round(passes), 1, 20)),
-        batch_size=int(min(batch_size, max(n_rows, 1))),
+        max_iter=1 if is_partial else int(model.max_iter or np.clip(round(passes), 1, 20)),
+        batch_size=int(min(model.batch_size or batch_size, n_rows)),
         wide_rate=rate,
-        # Beside a linear path the hidden layer learns slowly what that path leaves over.
-        hidden_rate=rate / 4 if wide else rate / 2,
-        head_rate=rate / 8 if wide else rate / 2,
+        hidden_rate=hidden_rate,
+        head_rate=head_rate,
         dropout=_first(model.dropout, 0.0),
-        wide_dropout=_first(model.dropout, 0.2),
-        hidden_dropout=_first(model.hidden_dropout, 0.4 if wide else 0.0),
+        wide_dropout=_first(model.dropout, 0.2 if has_text else 0.1),
+        hidden_dropout=_first(model.hidden_dropout, hidden_dropout),
         label_smoothing=float(model.label_smoothing),
-        initial_state=0.1 if wide else 0.01,
+        initial_state=0.1 if shape.is_wide else 0.01,
+        rates_fall=not is_partial,
     )
+
+
+def _is_binary(target: Targets) -> bool:
+    return len(target.classes) == 2 and not target.is_multilabel
+
+
+def _learns_cells(featurizer: TableFeaturizer | ReadyFeatures, target: Targets) -> bool:
+    """Tell whether the hidden layer is for numbers and categories: not beside many classes' text."""
+    if isinstance(featurizer, ReadyFeatures) or featurizer.cells_ is None:
+        return False
+    return not featurizer.texts_ or _is_binary(target)
 
 
 def _first(value: Any, default: float) -> float:

@@ -90,6 +90,68 @@ def match_targets(
     return read_label_sets(y, n_rows, kind, name, classes)[0]
 
 
+def extend_targets(y: Any, n_rows: int, classes: Array, label_format: LabelFormat) -> Targets:
+    """Number labels among known classes, behind which new ones are appended in their order.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `match_targets`, but for new labels.
+    """
+    if label_format.kind == "multiclass":
+        labels = check_labels(y, n_rows)
+        found = np.unique(labels) if labels.dtype.kind not in "OU" else np.array(
+            sorted(set(labels.tolist())), dtype=labels.dtype
+        )
+    elif label_format.kind == "lists" and label_kind(y) in ("lists", "indicator"):
+        found = read_label_sets(y, n_rows, "lists")[1]
+    else:
+        found = classes
+    known = set(classes.tolist())
+    new = [label for label in found.tolist() if label not in known]
+    if new and (found.dtype.kind in "OU") != (classes.dtype.kind in "OU"):
+        raise TypeError(
+            f"y holds labels of dtype {found.dtype}, but those known are of dtype {classes.dtype}: "
+            "give labels of one type."
+        )
+    if new:
+        classes = np.concatenate([classes, np.array(new, dtype=found.dtype)])
+    return Targets(classes, match_targets(y, n_rows, classes, label_format, "y"), label_format)
+
+
+def read_first_targets(y: Any, n_rows: int, classes: Any) -> Targets:
+    """Number the labels of the first rows among all classes that will ever occur.
+
+    Parameters
+    ----------
+    y, n_rows
+        As for `read_targets`.
+    classes : array-like of shape (n_classes,), or None if ``y`` is an indicator
+
+    Raises
+    ------
+    ValueError, TypeError
+        If classes are missing or fewer than two, or ``y`` holds others.
+    """
+    kind = "multiclass" if y is None else label_kind(y)
+    if classes is None and "indicator" not in kind:
+        raise ValueError(
+            "classes must be passed on the first call to partial_fit: give all labels that will "
+            "ever occur, as in classes=['no', 'yes']."
+        )
+    if classes is None:
+        return read_targets(y, n_rows)
+    known = check_labels(classes, len(classes), "classes")
+    known = known.astype(str) if known.dtype == object else known
+    known = np.unique(known)
+    if kind != "multiclass":
+        labels, _, label_format = read_label_sets(y, n_rows, kind, classes=known)
+        return Targets(known, labels, label_format)
+    if len(known) < 2:
+        raise ValueError(f"classes has one class only ({known.tolist()[0]!r}): give two or more.")
+    return Targets(known, find_labels(check_labels(y, n_rows), known, "y"), LabelFormat())
+
+
 def check_labels(y: Any, n_rows: int, name: str = "y") -> Array:
     """Give labels as a 1-D array of length ``n_rows`` without missing values, or raise."""
     if y is None:
@@ -171,7 +233,7 @@ def find_labels(labels: Array, classes: Array, name: str) -> Array:
     found = np.array([numbers.get(label, -1) for label in labels.tolist()], dtype=np.int64)
     if np.any(found < 0):
         label = labels.tolist()[int(np.argmax(found < 0))]
-        raise ValueError(f"{name} has the label {label!r}, which is not in y.")
+        raise ValueError(f"{name} has the label {label!r}, which is not among the classes.")
     return found
 
 

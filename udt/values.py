@@ -179,6 +179,8 @@ def _classify_objects(values: list[Any], name: str) -> Values:
 def _classify_arrow(column: pa.ChunkedArray, name: str) -> Values:
     import pyarrow as pa
 
+    if isinstance(column, pa.LargeStringArray):  # a lone text, read before
+        return Values("string", column)
     if isinstance(column.type, pa.BaseExtensionType):
         storage = column.type.storage_type
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], storage)

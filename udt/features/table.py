@@ -68,7 +68,7 @@ class CellEncoder:
     def fit_transform(self, cells: Sequence[Any], pool: Pool) -> sp.csr_matrix:
         """Learn knots and categories from the columns' arrays, and give their rows."""
         arrays = self._arrays(cells)
-        numbers, codes, _, list_codes, _ = arrays
+        numbers = arrays[0]
         n_rows = len(numbers)
         sample = numbers[:: -(-n_rows // _SAMPLE)] if n_rows else numbers
         ladders = list(pool.map(self._ladders, list(sample.T)))
@@ -96,7 +96,7 @@ class CellEncoder:
                 self._number(j, 4, 1)
             for level in (0, 1):
                 self._number(j, level, lengths[level])
-        self._add_categories(codes, list_codes)
+        self._add_categories(arrays)
         self.n_embedded = self.n_features
         for j in range(len(ladders)):
             for level in (2, 3):
@@ -116,7 +116,7 @@ class CellEncoder:
         if not hasattr(self, "knots"):
             return self.fit_transform(cells, pool)
         arrays = self._arrays(cells)
-        self._add_categories(arrays[1], arrays[3])
+        self._add_categories(arrays)
         return self._encode(arrays, pool)
 
     def transform(self, cells: Sequence[Any], pool: Pool) -> sp.csr_matrix:
@@ -143,8 +143,12 @@ class CellEncoder:
         steps.append(values[counts >= self.min_df] if is_recurring else values[:0])
         return steps
 
-    def _add_categories(self, codes: Array, list_codes: Array) -> None:
-        keys, counts = np.unique(np.concatenate([codes.ravel(), list_codes]), return_counts=True)
+    def _add_categories(self, arrays: tuple[Array, ...]) -> None:
+        """Append categories that now occur often enough."""
+        _, codes, list_bounds, list_codes, no_items = arrays
+        empty = np.count_nonzero(np.diff(list_bounds) == 0, axis=1)
+        all_codes = np.concatenate([codes.ravel(), list_codes, np.repeat(no_items, empty)])
+        keys, counts = np.unique(all_codes, return_counts=True)
         if self.rare is not None:
             both = np.concatenate([keys, self.rare[0]])
             keys, places = np.unique(both, return_inverse=True)
@@ -177,12 +181,11 @@ class CellEncoder:
         from udt.features.cells import DATE_PARTS, date_parts, hash_strings
 
         n_rows = len(cells[0])
-        is_number = {"number": 1, "date": DATE_PARTS}
-        numbers = np.empty((n_rows, sum(is_number.get(role, 0) for role in self.roles)))
+        numbers = np.empty((n_rows, self.n_numbers()))
         codes = np.empty(
             (n_rows, sum(role in ("category", "flag") for role in self.roles)), dtype=np.uint32
         )
-        bounds, items, no_items = [], [np.zeros(0, dtype=np.uint32)], []
+        bounds, items = [], [np.zeros(0, dtype=np.uint32)]
         i = j = n_items = 0
         for role, seed, values in zip(self.roles, self.seeds, cells, strict=True):
             if role == "number":
@@ -197,18 +200,33 @@ class CellEncoder:
                 hash_strings(*utf8(values.flatten()), 0, len(item_codes), seed, item_codes, 0)
                 bounds.append(offsets - offsets[0] + n_items)
                 items.append(item_codes[:, 0])
-                no_items.append(murmurhash3_32(b"", int(seed), positive=True))
                 n_items += len(item_codes)
             else:
                 hash_strings(*utf8(values), 0, n_rows, seed, codes, j)
                 j += 1
         list_bounds = np.array(bounds, dtype=np.int64).reshape(len(bounds), n_rows + 1)
-        return numbers, codes, list_bounds, np.concatenate(items), np.array(no_items, np.uint32)
+        return numbers, codes, list_bounds, np.concatenate(items), self.no_items()
+
+    def n_numbers(self) -> int:
+        """Give how many numbers a row has: a date is several."""
+        from udt.features.cells import DATE_PARTS
+
+        return sum({"number": 1, "date": DATE_PARTS}.get(role, 0) for role in self.roles)
+
+    def no_items(self) -> Array:
+        """Give the codes of empty lists, one for each column of lists."""
+        seeds = zip(self.roles, self.seeds, strict=True)
+        codes = [murmurhash3_32(b"", seed, positive=True) for r, seed in seeds if r == "categories"]
+        return np.array(codes, dtype=np.uint32)
+
+    def state(self) -> tuple[Any, ...]:
+        """Give what `encode_rows` takes after the rows."""
+        return self.knots, self.bounds, self.firsts, self.table(), np.float32(self.scale)
 
     def _encode(self, arrays: tuple[Array, ...], pool: Pool) -> sp.csr_matrix:
         from udt.features.cells import encode_rows
 
-        state = (self.knots, self.bounds, self.firsts, self.table(), np.float32(self.scale))
+        state = self.state()
         parts = pool.map(
             lambda block: encode_rows(*arrays, *block, *state),
             blocks(len(arrays[0]), _ROWS_PER_BLOCK),
@@ -243,6 +261,8 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
     ----------
     columns_ : tuple of Column
         What each column is.
+    n_features_in_ : int
+        Number of columns.
     texts_ : list of HashingFeaturizer
         One for each column of text, in order.
     cells_ : CellEncoder or None
@@ -363,13 +383,17 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
 
     def _start(self, table: Table) -> None:
         """Decide what each column is."""
-        columns = infer_columns(table, self.columns)
+        self._start_from(infer_columns(table, self.columns))
+
+    def _start_from(self, columns: tuple[Column, ...]) -> None:
+        """Make an unfitted part for each column."""
         roles = [column.role for column in columns if column.role != "ignored"]
         seeds = [column_seed(column.name) for column in columns if column.role == "text"]
         if roles == ["text"]:
             seeds = [0]
         others = [column for column in columns if column.role not in ("text", "ignored")]
         self.columns_ = columns
+        self.n_features_in_ = len(columns)
         self.texts_ = [self._text_featurizer(seed) for seed in seeds]
         self.cells_ = CellEncoder(others, self.min_df) if others else None
         self.ids_ = [np.zeros(0, dtype=np.int64) for _ in range(len(seeds) + bool(others))]
@@ -446,6 +470,11 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
 
     def _read(self, table: Table) -> tuple[list[Any], list[Any]]:
         """Give the arrays of the cells and of the texts."""
+        if not table.named and len(table.names) != self.n_features_in_:
+            raise ValueError(
+                f"X has {len(table.names)} features, but TableFeaturizer is expecting "
+                f"{self.n_features_in_} features as input."
+            )
         arrays = read_columns(table, self.columns_)
         used = [column for column in self.columns_ if column.role != "ignored"]
         cells = [a for a, column in zip(arrays, used, strict=True) if column.role != "text"]

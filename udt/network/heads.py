@@ -25,6 +25,9 @@ class Head(Protocol):
 
     #: Ranges of outputs whose updates may run side by side.
     blocks: list[tuple[int, int]]
+    #: The optimiser's sums of squares, one an output.
+    output_state: Array
+    bias_state: Array
 
     def prepare(self, n: int) -> None:
         """Get ready for a batch of ``n`` rows."""
@@ -75,8 +78,8 @@ class DenseHead:
         self.output = output
         self.bias = bias
         self.smoothing = np.float32(smoothing)
-        self._output_state = np.full(len(bias), initial_state, dtype=np.float32)
-        self._bias_state = np.full(len(bias), initial_state, dtype=np.float32)
+        self.output_state = np.full(len(bias), initial_state, dtype=np.float32)
+        self.bias_state = np.full(len(bias), initial_state, dtype=np.float32)
         self.blocks = blocks(len(bias), self.block_size)
 
     def prepare(self, n: int) -> None:
@@ -112,11 +115,11 @@ class DenseHead:
         """Take a step on classes ``first:last``."""
         part = gradient[:, first:last]
         kernels.step_rows(
-            part.T @ hidden, rate, self.output[first:last], self._output_state[first:last]
+            part.T @ hidden, rate, self.output[first:last], self.output_state[first:last]
         )
         kernels.step_rows(
             part.sum(axis=0)[:, np.newaxis], rate, self.bias[first:last, np.newaxis],
-            self._bias_state[first:last],
+            self.bias_state[first:last],
         )  # fmt: skip
 
 
@@ -237,5 +240,5 @@ class ResampledSoftmaxHead(SoftmaxHead):
         """Take a step on those of classes ``first:last`` that are active in the batch."""
         kernels.step_active(
             hidden, self._classes, self._slopes, self._sizes, first, last, rate,
-            self.output, self._output_state, self.bias, self._bias_state,
+            self.output, self.output_state, self.bias, self.bias_state,
         )  # fmt: skip

@@ -16,8 +16,6 @@ from udt.threads import Pool, blocks
 Array = NDArray[Any]
 CSR = tuple[Array, Array, Array]
 ROWS_PER_BLOCK = 512
-#: Embeddings start uniformly within plus or minus this: small enough that tanh starts out linear.
-_EMBEDDING_RANGE = 0.03
 
 
 @dataclass
@@ -53,17 +51,13 @@ class SparseNetwork:
         n_hidden: int,
         n_embedded: int,
         is_wide: bool,
+        embedding_range: float,
         seed: int,
     ) -> Self:
-        """Give a network of small random embeddings and zeros elsewhere: all classes alike."""
-        embedding = np.random.Generator(np.random.PCG64(seed)).random(
-            (n_embedded, n_hidden), dtype=np.float32
-        )
-        embedding -= np.float32(0.5)
-        embedding *= np.float32(2 * _EMBEDDING_RANGE)
+        """Give a network of random embeddings and zeros elsewhere: all classes alike."""
         return cls(
             wide=np.zeros((n_features if is_wide else 0, n_classes), dtype=np.float32),
-            embedding=embedding,
+            embedding=_random_embeddings(n_embedded, n_hidden, embedding_range, seed),
             output=np.zeros((n_classes, n_hidden), dtype=np.float32),
             bias=np.zeros(n_classes, dtype=np.float32),
         )
@@ -80,6 +74,24 @@ class SparseNetwork:
     def copy(self) -> Self:
         """Copy the weights."""
         return type(self)(**{name: array.copy() for name, array in self.arrays().items()})
+
+    def grown(
+        self, n_features: int, n_classes: int, n_embedded: int, embedding_range: float, seed: int
+    ) -> Self:
+        """Copy the weights, with room for more features and classes behind those there are.
+
+        New features and classes start as in `initialise`, new classes with the lowest bias.
+        """
+        n_old, n_hidden = self.embedding.shape
+        more = _random_embeddings(max(0, n_embedded - n_old), n_hidden, embedding_range, seed)
+        n_new = n_classes - self.n_classes
+        n_wide = n_features if len(self.wide) else 0
+        return type(self)(
+            wide=np.pad(self.wide, ((0, n_wide - len(self.wide)), (0, n_new))),
+            embedding=np.concatenate([self.embedding, more]),
+            output=np.pad(self.output, ((0, n_new), (0, 0))),
+            bias=np.pad(self.bias, (0, n_new), constant_values=self.bias.min()),
+        )
 
     def logits(self, rows: CSR, first: int, last: int) -> Array:
         """Give the logits of rows ``first:last``: (last - first, n_classes), float32."""
@@ -127,6 +139,15 @@ class SparseNetwork:
         )
         all_weights = weights[found.rows].sum() + weights[targets.rows].sum()
         return float(2 * weights[found.rows[hits]].sum() / all_weights) if all_weights else 0.0
+
+
+def _random_embeddings(n: int, n_hidden: int, embedding_range: float, seed: int) -> Array:
+    """Draw uniformly within plus or minus a range."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    embeddings = random.random((n, n_hidden), dtype=np.float32)
+    embeddings -= np.float32(0.5)
+    embeddings *= np.float32(2 * embedding_range)
+    return embeddings
 
 
 def softmax(logits: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,18 @@ from udt.network.model import CSR, SparseNetwork
 from udt.threads import Pool
 from udt.training.loop import Diverged, Trainer, run
 from udt.training.progress import History, Progress
-from udt.training.settings import Settings
+from udt.training.settings import NetworkShape, Settings
 
 Array = NDArray[Any]
 _MAX_TRIES = 4
+
+
+class Learnt(NamedTuple):
+    """A trained network, how it went, and the state of the optimiser."""
+
+    network: SparseNetwork
+    history: History
+    state: dict[str, Array]
 
 
 def fit_network(
@@ -29,14 +37,16 @@ def fit_network(
     *,
     n_features: int,
     n_classes: int,
-    shape: tuple[int, int, bool],
+    shape: NetworkShape,
     settings: Settings,
     patience: int | None,
     random: np.random.RandomState,
     verbose: int,
     pool: Pool,
     positive_weights: Array | None = None,
-) -> tuple[SparseNetwork, History]:
+    network: SparseNetwork | None = None,
+    state: dict[str, Array] | None = None,
+) -> Learnt:
     """Train a new network, and again at a tenth of the rate if training diverges.
 
     Parameters
@@ -46,7 +56,7 @@ def fit_network(
     weights : ndarray of shape (n,), float32
     validation : tuple (rows, targets, weights) or None
     n_features, n_classes : int
-    shape : tuple (n_hidden, n_embedded, is_wide)
+    shape : NetworkShape
     settings : Settings
     patience : int or None
         Passes without a better validation score after which to stop, and keep the best.
@@ -54,7 +64,12 @@ def fit_network(
     verbose : int
     pool : Pool
     positive_weights : ndarray of shape (n_labels,), float32, or None
-        How much rows that have a label count in its loss, if ``targets`` are LabelSets.
+        How much rows that have a label count in its loss, times the settings' positive weight,
+        if ``targets`` are LabelSets.
+    network : SparseNetwork or None
+        Go on from a copy of this one, grown to the number of features and classes.
+    state : dict of str to ndarray, or None
+        Go on from this state of the optimiser.
 
     Raises
     ------
@@ -63,18 +78,28 @@ def fit_network(
     """
     seed, key = (int(n) for n in random.randint(2**31 - 1, size=2))
     for _ in range(_MAX_TRIES):
-        network = SparseNetwork.initialise(n_features, n_classes, *shape, seed)
-        if isinstance(targets, LabelSets):
-            network.bias[:] = log_odds(targets, weights)
-        trainer = Trainer(network, rows, targets, weights, settings, key, pool, positive_weights)
+        if network is None:
+            trained = SparseNetwork.initialise(
+                n_features, n_classes, shape.hidden, shape.embedded, shape.is_wide,
+                shape.embedding_range, seed,
+            )  # fmt: skip
+            if isinstance(targets, LabelSets):
+                trained.bias[:] = log_odds(targets, weights)
+        else:
+            trained = network.grown(
+                n_features, n_classes, shape.embedded, shape.embedding_range, seed
+            )
+        trainer = Trainer(
+            trained, rows, targets, weights, settings, key, pool, positive_weights, state
+        )
         try:
             with Progress(verbose, len(targets) * settings.max_iter) as progress:
-                network, history = run(trainer, validation, patience, progress)
+                trained, history = run(trainer, validation, patience, progress)
             with np.errstate(over="ignore", invalid="ignore"):
-                sums = [array.sum() for array in network.arrays().values()]
+                sums = [array.sum() for array in trained.arrays().values()]
             if not np.isfinite(sums).all():
                 raise Diverged  # in the last step, which no loss has seen
-            return network, history
+            return Learnt(trained, history, trainer.state)
         except Diverged:
             rate = settings.wide_rate
             settings = settings.slower()

@@ -66,7 +66,10 @@ class Trainer:
     pool : Pool
         Threads. The result does not depend on their number: blocks follow the batch size alone.
     positive_weights : ndarray of shape (n_labels,), float32, or None
-        How much rows that have a label count in its loss, if ``targets`` are LabelSets.
+        How much rows that have a label count in its loss, times the settings' positive weight,
+        if ``targets`` are LabelSets.
+    state : dict of str to ndarray, or None
+        The optimiser's, of an earlier training of the first of these weights.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Trainer:
         key: int,
         pool: Pool,
         positive_weights: Array | None = None,
+        state: dict[str, Array] | None = None,
     ) -> None:
         self.network = network
         self.rows = rows
@@ -92,8 +96,15 @@ class Trainer:
         self.has_hidden = network.embedding.shape[1] > 0
         self.has_wide = len(network.wide) > 0
         self.head = self._make_head(start, positive_weights)
-        self.embedding_state = np.full(len(network.embedding), start, dtype=np.float32)
-        self.wide_state = np.full(len(network.wide), start, dtype=np.float32)
+        # AdaGrad's sums of squares, one a row of weights; see `scatter`.
+        self.state = {
+            "embedding": np.full(len(network.embedding), start, dtype=np.float32),
+            "wide": np.full(len(network.wide), start, dtype=np.float32),
+            "output": self.head.output_state,
+            "bias": self.head.bias_state,
+        }
+        for name, sums in (state or {}).items():
+            self.state[name][: len(sums)] = sums
         size = settings.batch_size
         n_classes, n_hidden = network.output.shape
         self.hidden = np.empty((size, n_hidden), dtype=np.float32)
@@ -110,10 +121,11 @@ class Trainer:
     def _make_head(self, start: float, positive_weights: Array | None) -> Head:
         network, settings = self.network, self.settings
         if isinstance(self.targets, LabelSets):
-            if positive_weights is None:
-                positive_weights = np.ones(network.n_classes, dtype=np.float32)
+            emphasis = np.full(network.n_classes, settings.positive_weight, dtype=np.float32)
+            if positive_weights is not None:
+                emphasis *= positive_weights
             return OneVsAllHead(
-                network.output, network.bias, settings.label_smoothing, start, positive_weights
+                network.output, network.bias, settings.label_smoothing, start, emphasis
             )
         if (
             network.n_classes < _WORTH_RESAMPLING
@@ -136,7 +148,8 @@ class Trainer:
             total = 0.0
             for first in range(0, n, size):
                 batch = order[first : first + size]
-                total += self.train_batch(batch, 1 - step / n_steps, epoch, step)
+                decay = 1 - step / n_steps if self.settings.rates_fall else 1.0
+                total += self.train_batch(batch, decay, epoch, step)
                 step += 1
                 tick(len(batch))
             if not np.isfinite(total):
@@ -208,14 +221,14 @@ class Trainer:
         kernels.scatter(
             batch.indptr, batch.indices, batch.values, len(batch.numbers), self.hidden_gradient,
             self.hidden_squares, np.float32(self.settings.hidden_rate * batch.decay), owner,
-            owner_mask, self.network.embedding, self.embedding_state,
+            owner_mask, self.network.embedding, self.state["embedding"],
         )  # fmt: skip
 
     def _update_wide(self, batch: Batch, owner: int, owner_mask: int) -> None:
         kernels.scatter(
             batch.indptr, batch.indices, batch.wide_values, len(batch.numbers), self.logits,
             self.squares, np.float32(self.settings.wide_rate * batch.decay), owner, owner_mask,
-            self.network.wide, self.wide_state,
+            self.network.wide, self.state["wide"],
         )  # fmt: skip
 
     def _update_head(self, batch: Batch, first: int, last: int) -> None:

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+
+class NetworkShape(NamedTuple):
+    """Units of the hidden layer, features with embeddings, and whether there is a linear path.
+
+    Embeddings start uniformly within plus or minus ``embedding_range``.
+    """
+
+    hidden: int
+    embedded: int
+    is_wide: bool
+    embedding_range: float
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `train` needs to know; see `UDTClassifier` for the meaning of each."""
+    """What `train` needs to know; see `UDTClassifier` for the meaning of each.
+
+    ``positive_weight`` is how often a label counts in the loss of the rows that have it, where rows
+    may have any number: few do, and a wide network learns from them too slowly otherwise.
+    ``rates_fall`` tells whether rates fall linearly to zero, as they should unless more is to come.
+    """
 
     max_iter: int
     batch_size: int
@@ -19,6 +37,8 @@ class Settings:
     hidden_dropout: float
     label_smoothing: float
     initial_state: float
+    positive_weight: float = 1.0
+    rates_fall: bool = True
 
     def slower(self) -> Settings:
         """Give the same settings at a tenth of all rates."""

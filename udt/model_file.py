@@ -1,0 +1,200 @@
+"""A fitted classifier to a model file and back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udt import persistence
+from udt.columns import Column
+from udt.features.ready import ReadyFeatures
+from udt.features.table import CellEncoder, TableFeaturizer
+from udt.labels import LabelFormat
+
+if TYPE_CHECKING:
+    from udt.classifier import UDTClassifier
+
+Array = NDArray[Any]
+_TEXT_ARRAYS = ("ngrams_", "buckets_", "weights_")
+_GROWTH_ARRAYS = ("class_rows_", "rare_")  # what partial_fit goes on from
+_CELL_ARRAYS = ("knots", "bounds", "firsts", "hashes", "hash_ids")
+_CELL_NUMBERS = ("scale", "n_features", "n_embedded", "min_df")
+_PLAIN = ("threshold_", "n_features_in_", "n_iter_", "loss_curve_", "validation_scores_")
+
+
+def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
+    """Write a fitted classifier; see `UDTClassifier.save`."""
+    label_meta, arrays = persistence.encode_labels(model.classes_)
+    arrays.update({f"network.{k}": v for k, v in model.network_.arrays().items()})
+    params = model.get_params()
+    if not isinstance(model.random_state, (int, np.integer, type(None))):
+        params["random_state"] = None  # a generator's state is no setting
+    if not isinstance(params["tokenizer"], (str, type(None))):
+        params["tokenizer"] = None  # the fitted featurizer has it
+    if params["columns"] is not None:
+        params["columns"] = dict(params["columns"])
+    meta = {
+        "params": persistence.plain(params),
+        "labels": label_meta,
+        "label_format": asdict(model.label_format_),
+        "features": _write_features(model.featurizer_, arrays),
+        "names": list(getattr(model, "feature_names_in_", [])),
+        **{name: getattr(model, name) for name in _PLAIN},
+    }
+    persistence.write_model(path, meta, arrays)
+
+
+def load(path: str | os.PathLike[str]) -> UDTClassifier:
+    """Read a model that `UDTClassifier.save` wrote. The arrays are mapped, not copied.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    UDTClassifier
+        Ready to predict.
+
+    Raises
+    ------
+    udt.persistence.ModelFileError
+        If the file is no model, damaged, or of a newer format.
+    FileNotFoundError
+        If there is no file.
+    """
+    from udt.classifier import UDTClassifier
+    from udt.network.model import SparseNetwork
+
+    meta, arrays = persistence.read_model(path)
+    with persistence.reading(path):
+        model = UDTClassifier(**meta["params"])
+        model.classes_ = persistence.decode_labels(meta["labels"], arrays)
+        model.label_format_ = LabelFormat(**meta["label_format"])
+        model.network_ = SparseNetwork(
+            **{name: arrays[f"network.{name}"] for name in ("wide", "embedding", "output", "bias")}
+        )
+        model.featurizer_ = _read_features(model, meta["features"], arrays)
+        model.columns_ = model.featurizer_.columns_
+        _check_network(model)
+        for name in _PLAIN:
+            setattr(model, name, meta[name])
+        if meta["names"]:
+            model.feature_names_in_ = np.array(meta["names"], dtype=object)
+        model._state = None
+    return model
+
+
+def _write_features(
+    featurizer: TableFeaturizer | ReadyFeatures, arrays: dict[str, Array]
+) -> dict[str, Any]:
+    """Add the arrays of a featurizer; give the rest of it as plain values."""
+    if isinstance(featurizer, ReadyFeatures):
+        return {"scale": featurizer.scale_, "n_features_in": featurizer.n_features_in_}
+    meta: dict[str, Any] = {
+        "columns": [asdict(column) for column in featurizer.columns_],
+        "n_embedded": featurizer.n_embedded_,
+        "n_buckets": [text.n_buckets_ for text in featurizer.texts_],
+    }
+    for i, ids in enumerate(featurizer.ids_):
+        arrays[f"ids.{i}"] = ids
+    for i, text in enumerate(featurizer.texts_):
+        names = [*_TEXT_ARRAYS, *(name for name in _GROWTH_ARRAYS if hasattr(text, name))]
+        arrays.update({f"text.{i}.{name}": getattr(text, name) for name in names})
+    cells = featurizer.cells_
+    if cells is not None:
+        arrays.update({f"cells.{name}": getattr(cells, name) for name in _CELL_ARRAYS})
+        if cells.rare is not None:
+            arrays["cells.rare"] = cells.rare
+        meta["cells"] = persistence.plain({name: getattr(cells, name) for name in _CELL_NUMBERS})
+    return meta
+
+
+def _read_features(
+    model: UDTClassifier, meta: dict[str, Any], arrays: dict[str, Array]
+) -> TableFeaturizer | ReadyFeatures:
+    if "columns" not in meta:
+        ready = ReadyFeatures()
+        ready.scale_, ready.n_features_in_ = float(meta["scale"]), int(meta["n_features_in"])
+        return ready
+    featurizer = model._make_featurizer(None)
+    assert isinstance(featurizer, TableFeaturizer)
+    featurizer._start_from(tuple(Column(**column) for column in meta["columns"]))
+    featurizer.n_embedded_ = meta["n_embedded"]
+    featurizer.ids_ = [arrays[f"ids.{i}"] for i in range(len(featurizer.ids_))]
+    for i, (text, n_buckets) in enumerate(
+        zip(featurizer.texts_, meta["n_buckets"], strict=True)
+    ):
+        text.n_buckets_ = n_buckets
+        for name in _TEXT_ARRAYS:
+            setattr(text, name, arrays[f"text.{i}.{name}"])
+        for name in _GROWTH_ARRAYS:
+            if f"text.{i}.{name}" in arrays:
+                setattr(text, name, arrays[f"text.{i}.{name}"])
+        _check_text(text)
+    if featurizer.cells_ is not None:
+        _read_cells(featurizer.cells_, meta["cells"], arrays)
+    sizes = [len(text.buckets_) for text in featurizer.texts_]
+    if featurizer.cells_ is not None:
+        sizes.insert(0, featurizer.cells_.n_features)
+    _check(sizes == [len(ids) for ids in featurizer.ids_])
+    n_features = sum(sizes)
+    _check(all(_is_within(ids, n_features) for ids in featurizer.ids_))
+    return featurizer
+
+
+def _read_cells(cells: CellEncoder, meta: dict[str, Any], arrays: dict[str, Array]) -> None:
+    for name in _CELL_ARRAYS:
+        setattr(cells, name, arrays[f"cells.{name}"])
+    for name in _CELL_NUMBERS:
+        setattr(cells, name, meta[name])
+    cells.rare = arrays.get("cells.rare")
+    n = len(cells.firsts)
+    _check(
+        n == cells.n_numbers()
+        and cells.firsts.shape == (n, 6)
+        and cells.bounds.shape == (n, 4, 2)
+        and cells.hashes.shape == cells.hash_ids.shape
+        and _is_within(cells.bounds, len(cells.knots) + 1)
+        and _is_within(cells.firsts + 1, cells.n_features + 1)
+        and _is_within(cells.hash_ids, cells.n_features)
+        and bool(np.all(np.diff(cells.bounds) >= 0))
+        and bool(
+            np.all(
+                cells.firsts[:, :4] + np.diff(cells.bounds)[..., 0] <= cells.n_features
+            )
+        )
+    )
+
+
+def _check_text(text: Any) -> None:
+    _check(
+        text.ngrams_.shape == (4,)
+        and bool(np.all((text.ngrams_ >= 0) & (text.ngrams_ <= 32)))
+        and text.buckets_.shape == text.weights_.shape
+        and _is_within(text.buckets_, text.n_buckets_)
+        and text.n_buckets_.bit_count() == 1
+    )
+
+
+def _check_network(model: UDTClassifier) -> None:
+    network, n_classes = model.network_, len(model.classes_)
+    _check(
+        network.wide.shape[1:] == network.bias.shape == (n_classes,)
+        and network.output.shape == (n_classes, *network.embedding.shape[1:])
+        and all(array.dtype == np.float32 for array in network.arrays().values())
+    )
+
+
+def _is_within(numbers: Array, end: int) -> bool:
+    return bool(np.all((numbers >= 0) & (numbers < end)))
+
+
+def _check(fits: bool) -> None:
+    """Raise if arrays of a file do not fit together: kernels would trust them."""
+    if not fits:
+        raise ValueError("the arrays do not fit together")
