@@ -19,6 +19,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
 VALIDATION = 0.1
+MOST_WEIGHTS = 2**28  # 2 GB; beyond, n-grams that occur once are left out
 
 
 class OneVsRest:
@@ -42,11 +43,14 @@ class OneVsRest:
         self._learn(X, Y)
 
     def _learn(self, X: Any, Y: sparse.csr_matrix) -> None:
-        # Words that occur once are most of the features and no help: 600 labels would take 9 GB.
         self.words = None
         if isinstance(X, list):
-            self.words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-            X = self.words.fit_transform(X)
+            self.words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+            features = self.words.fit_transform(X)
+            if features.shape[1] * Y.shape[1] > MOST_WEIGHTS:
+                self.words.set_params(min_df=2)
+                features = self.words.fit_transform(X)
+            X = features
         # liblinear releases the GIL. A label that no row has is a warning, and never said.
         with parallel_config("threading"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Label .* is present in all training examples")
