@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -40,13 +41,11 @@ _DELIMITERS = ("|", ";", "\t", ",")
 # A word is a run of letters, or three characters of a script that has no spaces
 _SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORDS = rf"[{_SCRIPTS}]{{1,3}}|[^\s{_SCRIPTS}]+"
-_ID = (
-    r"^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-f]{16,}|[0-9A-F]{16,}"
-    r"|[A-Za-z]{1,12}[-_#:]?[0-9]{3,})$"
+_ID = re.compile(
+    "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-f]{16,}|[0-9A-F]{16,}"
+    "|[A-Za-z]{1,12}[-_#:]?[0-9]{3,}"
 )
-
-
-_DIGITS = r"^[0-9]{1,18}$"
+_DIGITS = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -198,13 +197,16 @@ def _infer(
         return Column(name, role or _role_of_kind(values, rows, keep), optional)
     texts = _texts(values)
     sample = _Sample(texts, rows)
-    role = role or _role_of_strings(sample, texts, values.categorical, keep)
     if role == "number":
         _check_some(sample, name, role, parse_number)
+    elif role == "date":
+        _check_some(sample, name, role, parse_date)
+    else:
+        role = role or _role_of_strings(sample, texts, values.categorical, keep)
+    if role == "number":
         return Column(name, role, optional, spelling="free")
     if role == "date":
         day_first = is_day_first(sample.distinct)
-        _check_some(sample, name, role, lambda text: parse_date(text, day_first))
         return Column(name, role, optional, spelling="day first" if day_first else "")
     if role == "categories":
         return Column(name, role, optional, delimiter=_find_delimiter(sample))
@@ -344,11 +346,9 @@ class _Sample:
                 total += count
         return parsed / total if total else 0.0
 
-    def matches(self, pattern: str) -> bool:
+    def matches(self, pattern: re.Pattern[str]) -> bool:
         """Tell whether all texts match."""
-        import pyarrow.compute as pc
-
-        return bool(pc.all(pc.match_substring_regex(self.values, pattern)).as_py())
+        return all(map(pattern.fullmatch, self.distinct))
 
 
 def _texts(values: Values) -> pa.LargeStringArray:
@@ -404,7 +404,7 @@ def _are_codes(sample: _Sample) -> bool:
     width = len(sample.distinct[0])
     return (
         width > 1
-        and sample.matches(f"^[0-9]{{{width}}}$")
+        and sample.matches(re.compile(f"[0-9]{{{width}}}"))
         and any(text[0] == "0" for text in sample.distinct)
     )
 
