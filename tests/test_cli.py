@@ -316,7 +316,7 @@ def test_evaluate(folder, fitted, run):
 def test_evaluate_agrees_with_scikit_learn(folder, fitted, run, monkeypatch):
     from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-    monkeypatch.setattr("udt.cli._BATCH", 7)  # several batches, the last one smaller
+    monkeypatch.setattr("udt.cli.evaluate.BATCH", 7)  # several batches, the last one smaller
     wrong = ["pos", "neg", "neg", "neg", "pos"] * 8
     pq.write_table(pa.table({"text": TEXTS, "label": wrong}), "d.parquet")
     result = json.loads(run("evaluate", fitted, "d.parquet", "--json").out)

@@ -43,15 +43,21 @@ def stdin(monkeypatch):
     return stdin
 
 
+def text(table, name="text"):
+    return table.features[name].to_pylist()
+
+
 # ------------------------------------------------------------------------------------------ CSV
 
 
 def test_csv_as_it_is_written_by_others(write):
     table = read_table(
-        write('﻿id,text,label\r\n1,"a, ""b""\r\nc",x\r\n\r\n2,NA,null\r\n3,,NA'), label="label"
+        write('﻿id,text,label\r\n1,"a, ""b""\r\nc",x\r\n\r\n2,NA,null\r\n3,,NA'),
+        columns=["text"],
+        label="label",
     )
-    assert table.text.type == pa.large_string()
-    assert table.text.to_pylist() == ['a, "b"\r\nc', "NA", ""]
+    assert table.features.schema == pa.schema({"text": pa.large_string()})
+    assert text(table) == ['a, "b"\r\nc', "NA", ""]
     assert table.labels.tolist() == ["x", "null", "NA"]
     assert table.labels.dtype == object
     assert len(table) == 3
@@ -59,7 +65,7 @@ def test_csv_as_it_is_written_by_others(write):
 
 def test_text_stays_text_and_unicode(write):
     table = read_table(write("text\n007\n1.50\ntrue\n2020-01-01\nünï 😀 a\0b\n日本\n"))
-    assert table.text.to_pylist() == ["007", "1.50", "true", "2020-01-01", "ünï 😀 a\0b", "日本"]
+    assert text(table) == ["007", "1.50", "true", "2020-01-01", "ünï 😀 a\0b", "日本"]
     assert table.labels is None
 
 
@@ -69,8 +75,8 @@ def test_text_stays_text_and_unicode(write):
 )
 def test_delimiters(write, name, delimiter, written):
     path = write(f"x, y{written}label\na, b{written}c\n", name)
-    table = read_table(path, text="x, y", label="label", delimiter=delimiter)
-    assert (table.text.to_pylist(), table.labels.tolist()) == (["a, b"], ["c"])
+    table = read_table(path, columns=["x, y"], label="label", delimiter=delimiter)
+    assert (text(table, "x, y"), table.labels.tolist()) == (["a, b"], ["c"])
 
 
 @pytest.mark.parametrize("delimiter", ["ab", "é", '"', "\n"])
@@ -79,10 +85,16 @@ def test_bad_delimiter(write, delimiter):
         read_table(write("text\na\n"), delimiter=delimiter)
 
 
-@pytest.mark.parametrize(("pack", "ending"), [(gzip.compress, ".gz"), (bz2.compress, ".bz2")])
+def zstd(content):
+    return pa.compress(content, codec="zstd", asbytes=True)
+
+
+@pytest.mark.parametrize(
+    ("pack", "ending"), [(gzip.compress, ".gz"), (bz2.compress, ".bz2"), (zstd, ".zst")]
+)
 def test_compressed(write, pack, ending):
     path = write(pack(b"text,label\na,b\n"), f"d.csv{ending}")
-    assert read_table(path, label="label").text.to_pylist() == ["a"]
+    assert text(read_table(path, label="label")) == ["a"]
     with pytest.raises(ValueError, match="cannot be decompressed"):
         read_table(write(b"text,label\na,b\n", f"e.csv{ending}"))
 
@@ -90,9 +102,9 @@ def test_compressed(write, pack, ending):
 def test_standard_input(stdin):
     stdin(b"text,label\na,b\n")
     table = read_table("-", label="label")
-    assert (table.text.to_pylist(), table.labels.tolist()) == (["a"], ["b"])
+    assert (text(table), table.labels.tolist()) == (["a"], ["b"])
     stdin(b"text\tlabel\na\tb\n")
-    assert read_table("-", format="tsv").text.to_pylist() == ["a"]
+    assert text(read_table("-", format="tsv")) == ["a"]
     stdin(b"text,label\na,b\nc\n")
     with pytest.raises(ValueError, match="-, line 3: 1 fields"):
         read_table("-")
@@ -101,12 +113,12 @@ def test_standard_input(stdin):
 def test_a_row_larger_than_a_block(write):
     long = "x" * 20_000_000
     table = read_table(write(f"text,label\na,1\n{long},2\nb,3\n"), label="label")
-    assert [len(text) for text in table.text.to_pylist()] == [1, len(long), 1]
+    assert [len(cell) for cell in text(table)] == [1, len(long), 1]
 
 
 def test_text_and_label_may_be_one_column(write):
-    table = read_table(write("text\na\n"), label="text")
-    assert (table.text.to_pylist(), table.labels.tolist()) == (["a"], ["a"])
+    table = read_table(write("text\na\n"), columns=["text"], label="text")
+    assert (text(table), table.labels.tolist()) == (["a"], ["a"])
 
 
 @pytest.mark.parametrize(
@@ -157,12 +169,12 @@ def test_csv_labels_print_as_they_were_written(write, cells, expected, kind):
 def test_bad_csv(write, content, problem):
     path = write(content)
     with pytest.raises(ValueError, match=problem) as caught:
-        read_table(path, label="label")
+        read_table(path, columns=["text"], label="label")
     assert str(caught.value).startswith(path)
 
 
 def test_two_unused_columns_may_share_a_name(write):
-    assert read_table(write("text,x,x\na,1,2\n")).text.to_pylist() == ["a"]
+    assert text(read_table(write("text,x,x\na,1,2\n"), columns=["text"])) == ["a"]
 
 
 def test_ragged_row_that_python_cannot_place(write):
@@ -179,6 +191,155 @@ def test_files_that_cannot_be_opened(tmp_path, read):
         read(str(tmp_path / "folder.csv"))
 
 
+# -------------------------------------------------------------------------------- whole tables
+
+
+def test_all_columns_but_the_label_are_features_in_their_order(write):
+    path = write(",b,label,a\n0,x,1,007\n1,y,2,2020-01-01\n")
+    table = read_table(path, label="label")
+    assert table.features.to_pydict() == {
+        "": ["0", "1"],
+        "b": ["x", "y"],
+        "a": ["007", "2020-01-01"],
+    }
+    assert set(table.features.schema.types) == {pa.large_string()}
+    assert table.labels.tolist() == [1, 2]
+    assert read_table(path).features.column_names == ["", "b", "label", "a"]
+
+
+def test_chosen_columns_come_in_the_order_asked_for(write):
+    path = write("a,b,label\n1,2,x\n")
+    table = read_table(path, columns=["b", "a", "b"])
+    assert table.features.to_pydict() == {"b": ["2"], "a": ["1"]}
+    seen = []
+    table = read_table(path, columns=lambda names: seen.extend(names) or names[1:2], label="label")
+    assert (table.features.column_names, seen) == (["b"], ["a", "b", "label"])
+
+
+NA = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None", '""', '"NA"']
+
+
+def test_na_words_are_null_in_tables_alone(write):
+    path = write("a,text,label\n" + "".join(f"{word},x,NA\n" for word in NA))
+    table = read_table(path, label="label")
+    assert text(table, "a") == [None] * len(NA)
+    assert table.labels.tolist() == ["NA"] * len(NA)
+    lone = [word.strip('"') for word in NA]
+    assert text(read_table(path, columns=["a"]), "a") == lone
+    assert text(read_table(path, columns=["a"], na_words=True), "a") == [None] * len(NA)
+    assert text(read_table(path, na_words=False), "a") == lone
+
+
+def test_what_is_no_na_word_stays(write):
+    cells = [" NA", "Na", "none", "?", "-", "NAN", "missing", "0", "null island"]
+    table = read_table(write("a,b\n" + "".join(f"{cell},x\n" for cell in cells)))
+    assert text(table, "a") == cells
+
+
+def test_parquet_columns_stay_as_they_are(parquet):
+    columns = {
+        "n": pa.array([1, None]),
+        "when": pa.array([0, 1], pa.timestamp("ms")),
+        "tags": pa.array([["a"], None]),
+        "kind": pa.array(["NA", "b"]).dictionary_encode(),
+    }
+    path = parquet(**columns, label=["x", "y"])
+    table = read_table(path, label="label").features
+    assert table.equals(pa.table(columns))
+    assert read_table(path, columns=["kind", "n"]).features.column_names == ["kind", "n"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("a,a,label\n1,2,x\n", "2 columns are named 'a', among .*--ignore"),
+        ("label\nx\n", "no column to learn from besides 'label'"),
+        ("a,b\n1,2\n", "no column is named 'label'; there are 'a', 'b'"),
+        ("a,b,label\n1,2,x\n1,2\n", "line 3: 2 fields where the first line has 3"),
+        (b"a,b,label\n1,2,x\n\xff,2,x\n", "line 3: not UTF-8"),
+    ],
+)
+def test_bad_tables(write, content, problem):
+    path = write(content)
+    with pytest.raises(ValueError, match=problem) as caught:
+        read_table(path, label="label")
+    assert str(caught.value).startswith(path)
+
+
+def test_ten_thousand_columns(write):
+    names = [f"c{i}" for i in range(10_000)]
+    table = read_table(write(",".join(names) + "\n" + ",".join(names) + "\n"))
+    assert table.features.column_names == names
+    assert text(table, "c9999") == ["c9999"]
+
+
+# --------------------------------------------------------------------------- many labels a row
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["a b", "", "b"], [["a", "b"], [], ["b"]]),
+        ([" a  b ", "c"], [["a", "b"], ["c"]]),
+        (["3 17", "", "5"], [[3, 17], [], [5]]),
+        (["3 17", "x"], [["3", "17"], ["x"]]),
+        (["07 1"], [["07", "1"]]),
+        (["NA None"], [["NA", "None"]]),
+        (["", " "], [[], []]),
+    ],
+)
+def test_labels_are_split(write, cells, expected):
+    path = write("text,y\n" + "".join(f"t,{cell}\n" for cell in cells))
+    labels = read_table(path, label="y", label_delimiter=" ").labels
+    assert labels == expected
+    assert {type(label) for row in labels for label in row} <= {int, str}
+
+
+def test_split_labels_may_hold_blanks_and_take_the_type_of_others(write):
+    path = write("text,y\na,1; 2\nb,\n")
+    assert read_table(path, label="y", label_delimiter=";").labels == [[1, 2], []]
+    like = np.array(["1", "x"])
+    labels = read_table(path, label="y", label_delimiter=";", labels_like=like).labels
+    assert labels == [["1", "2"], []]
+    path = write("text,y\na,New York|Rome\n")
+    assert read_table(path, label="y", label_delimiter="|").labels == [["New York", "Rome"]]
+
+
+def test_split_labels_of_another_kind(write):
+    path = write("text,y\na,1 x\n")
+    with pytest.raises(ValueError, match=r"'y' .*trained on \(int64\).*'x'"):
+        read_table(path, label="y", label_delimiter=" ", labels_like=np.array([1]))
+    path = write('text,y\na,1\nb,"open\nc,2\nd,3\n')
+    with pytest.raises(ValueError, match=r"row 2: the label .*line break.*quote"):
+        read_table(path, label="y", label_delimiter=" ")
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (pa.array([["a", "b"], [], None, ["a", None]]), [["a", "b"], [], [], ["a"]]),
+        (pa.array([[1, 2], [], None, [2]], pa.large_list(pa.int16())), [[1, 2], [], [], [2]]),
+        (pa.chunked_array([[["a"]], [["b"], [], []]]), [["a"], ["b"], [], []]),
+        (pa.array([["a"], [], None, []], pa.list_(pa.dictionary(pa.int8(), pa.string()))), None),
+        (pa.array(["a b", "", None, "b"]), [["a", "b"], [], [], ["b"]]),
+        (pa.array(["a b", "", None, "b"]).dictionary_encode(), [["a", "b"], [], [], ["b"]]),
+        (pa.array([1, 2, None, 3]), [[1], [2], [], [3]]),
+    ],
+)
+def test_lists_of_labels_in_parquet(parquet, stored, expected):
+    path = parquet(text=["a"] * 4, y=stored)
+    labels = read_table(path, label="y", label_delimiter=" ").labels
+    assert labels == (expected or [["a"], [], [], []])
+    if "list" in str(stored.type):
+        assert read_table(path, label="y").labels == labels
+
+
+def test_lists_of_what_are_no_labels(parquet):
+    path = parquet(text=["a"], y=pa.array([[[1]]]))
+    with pytest.raises(ValueError, match=r"labels of type .* in column 'y'"):
+        read_table(path, label="y")
+
+
 # -------------------------------------------------------------------------------------- Parquet
 
 
@@ -192,9 +353,8 @@ def test_files_that_cannot_be_opened(tmp_path, read):
     ],
 )
 def test_parquet_texts(parquet, texts):
-    table = read_table(parquet(text=texts, other=[1, 2]))
-    assert table.text.type == pa.large_string()
-    assert table.text.to_pylist() == ["a", None]
+    table = read_table(parquet(text=texts, other=[1, 2]), columns=["text"])
+    assert text(table) == ["a", None]
 
 
 @pytest.mark.parametrize(
@@ -227,8 +387,7 @@ def test_equal_labels_share_one_string(parquet):
 @pytest.mark.parametrize(
     ("columns", "problem"),
     [
-        ({"text": pa.array([1]), "label": ["x"]}, "'text' holds int64, not text"),
-        ({"text": ["a"], "label": pa.array([[1]])}, "labels of type list"),
+        ({"text": ["a"], "label": pa.array([{"a": 1}])}, "labels of type struct"),
         ({"text": ["a"], "label": pa.array([b"x"])}, "labels of type binary"),
         ({"text": ["a"], "label": pa.array([1], pa.time32("ms"))}, "labels of type time32"),
         ({"text": ["a", "b"], "label": pa.array([None, 1])}, "1 of 2 rows, first in row 1"),
@@ -238,7 +397,7 @@ def test_equal_labels_share_one_string(parquet):
 )
 def test_bad_parquet_columns(parquet, columns, problem):
     with pytest.raises(ValueError, match=problem):
-        read_table(parquet(**columns), label="label")
+        read_table(parquet(**columns), columns=["text"], label="label")
 
 
 def test_parquet_with_a_column_twice(tmp_path):
@@ -304,6 +463,9 @@ def test_labels_of_another_kind(write):
         ("a.csv", "csv"),
         ("a.b/C.TSV.GZ", "tsv"),
         ("a.pq", "parquet"),
+        ("a.jsonl", "jsonl"),
+        ("a.ndjson.bz2", "jsonl"),
+        ("a.json", "jsonl"),
         ("a.parquet", "parquet"),
         ("a.txt.zst", "lines"),
     ],

@@ -1,0 +1,49 @@
+"""What the commands write: messages, JSON and aligned lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+__all__ = ["one_line", "say", "write_json", "write_rows"]
+
+
+def say(message: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{message}\n")
+
+
+def one_line(label: object) -> str:
+    """Text of a label that keeps to its line and its column."""
+    text = label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else str(label)
+    if text.isprintable():
+        return text
+    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def write_json(out: TextIO, value: dict[str, Any]) -> None:
+    """Write one line of JSON; dates and the like become text."""
+    out.write(json.dumps(value, default=one_line) + "\n")
+
+
+def write_rows(out: TextIO, rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
+    """Write rows of cells, aligned; those whose numbers are in `right` at their right edge."""
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = []
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            blanks = " " * (width - _width(cell))
+            padded.append(blanks + cell if number in right else cell + blanks)
+        out.write("  ".join(padded).rstrip() + "\n")
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal gives a text: two for a Chinese character, none for an accent."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
