@@ -604,7 +604,9 @@ def test_pickle_carries_no_table_as_large_as_the_hash(tmp_path):
 def test_fitted_attributes_are_few_and_plain():
     featurizer = HashingFeaturizer(feature_names=True).fit(TEXTS)
     fitted = {name for name in vars(featurizer) if name.endswith("_")}
-    assert fitted == {*FITTED, "feature_names_"}
+    assert fitted == {*FITTED, "feature_names_", "tokenizer_"}
+    assert featurizer.tokenizer_ is None
+    fitted -= {"tokenizer_"}
     assert all(isinstance(getattr(featurizer, name), (np.ndarray, int)) for name in fitted)
 
 

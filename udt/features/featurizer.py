@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -15,20 +14,20 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from udt.features import parameters
 from udt.features.unicode import normalise
 from udt.strings import as_text
 from udt.targets import check_labels, find_labels, number_labels
 from udt.threads import Pool, blocks, effective_n_jobs
 
 if TYPE_CHECKING:
+    from udt.features.tokenization import Encoder
     from udt.features.weighting import Targets
 
 Array = NDArray[Any]
 #: Length of the character part of a row beside a word part of length 1.
 CHAR_WEIGHT = 0.7
 _ROWS_PER_BLOCK = 4096
-_SHORT_TEXT = 300  # mean bytes up to which character n-grams pay (see `char_ngrams`)
-_SMALL_CORPUS = 1 << 24  # total bytes up to which they are affordable
 
 
 class HashingFeaturizer(TransformerMixin, BaseEstimator):
@@ -43,8 +42,15 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
     A value is ``(1 + log(count)) * weight``. The word part and the character part of a row are
     scaled to lengths in the ratio 1 to 0.7, so that a row that has both is of length 1.
 
+    With a ``tokenizer``, its tokens take the place of words, as they are.
+
     Parameters
     ----------
+    tokenizer : tokenizers.Tokenizer, str, path-like or None, default=None
+        None splits as above. "bpe", "wordpiece" or "unigram" trains a tokenizer of that kind on
+        the texts of `fit`, which helps with scripts written without spaces and long compounds.
+        Else a Hugging Face tokenizer or the path of its JSON file. It may be set to truncate, pad
+        or add special tokens: nothing of this is done here. Needs the package ``tokenizers``.
     word_ngrams : tuple (min, max) or None, default=(1, 2)
         Lengths of word n-grams, up to 8.
     char_ngrams : tuple (min, max), "auto" or None, default="auto"
@@ -64,7 +70,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         that hold the n-gram (smoothed by one row of the overall distribution) and those of all
         rows; for two classes, nearly proportional to the log-count ratio of [2]_.
     strip_accents : bool, default=False
-        Drop accents and other marks that combine with a letter.
+        Drop accents and other marks that combine with a letter. A tokenizer that was not trained
+        here does as it does.
     feature_names : bool, default=False
         Keep the text of the features (of the first n-gram met in each bucket), for
         `get_feature_names_out`. Costs memory and another pass over the text.
@@ -90,6 +97,8 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         Rows met so far of each class, for ``weighting="information"``; else of shape (1,), rows.
     classes_ : ndarray of shape (n_classes,)
         The classes that ``class_rows_`` counts, if `fit` was given ``y``.
+    tokenizer_ : str or None
+        JSON of the tokenizer.
     rare_ : ndarray of shape (2, n_rare), uint32
         After `partial_fit`: the buckets met in fewer than ``min_df`` rows, and in how many.
 
@@ -117,6 +126,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         *,
+        tokenizer: Any = None,
         word_ngrams: tuple[int, int] | None = (1, 2),
         char_ngrams: tuple[int, int] | str | None = "auto",
         min_df: int = 2,
@@ -128,6 +138,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         seed: int = 0,
         n_jobs: int | None = None,
     ) -> None:
+        self.tokenizer = tokenizer
         self.word_ngrams = word_ngrams
         self.char_ngrams = char_ngrams
         self.min_df = min_df
@@ -266,10 +277,17 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
 
     def _start(self, column: pa.LargeStringArray) -> tuple[Array, Array]:
         """Choose what later calls of `partial_fit` keep; give the column's bytes and offsets."""
-        self.ngrams_ = self._check_parameters(column)
+        parameters.check(self)
+        self.ngrams_ = parameters.ngram_lengths(self, _n_bytes(column), len(column))
+        self.tokenizer_: str | None = None
+        self._encoder: Encoder | None = None
+        if self.tokenizer is not None:
+            from udt.features.tokenization import tokenizer_json
+
+            self.tokenizer_ = tokenizer_json(self.tokenizer, column, bool(self.strip_accents))
         data, offsets = self._encode(column)
         n_bytes = int(offsets[-1] - offsets[0])
-        self.n_buckets_ = self.n_buckets or _auto_buckets(n_bytes, self.ngrams_)
+        self.n_buckets_ = self.n_buckets or parameters.hash_size(n_bytes, self.ngrams_)
         self.buckets_ = np.zeros(0, dtype=np.int64)
         self.weights_ = np.zeros(0, dtype=np.float32)
         return data, offsets
@@ -351,7 +369,23 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
 
     def _encode(self, column: pa.LargeStringArray) -> tuple[Array, Array]:
         """Give bytes and offsets of text as the kernels take it."""
-        return _utf8(column, self.strip_accents)
+        encoder = self._token_encoder()
+        if encoder is None:
+            return _utf8(_normalised(column, self.strip_accents))
+        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+            return _utf8(encoder.join_rows(column, pool))
+
+    def _token_encoder(self) -> Encoder | None:
+        """Give what puts tokens in the place of words, made anew after loading."""
+        if getattr(self, "tokenizer_", None) is None:
+            return None
+        encoder = getattr(self, "_encoder", None)
+        if encoder is None:
+            from udt.features.tokenization import Encoder
+
+            assert self.tokenizer_ is not None
+            encoder = self._encoder = Encoder(self.tokenizer_)
+        return encoder
 
     def _add_buckets(self, data: Array, offsets: Array) -> Array:
         """Append to ``buckets_`` those that now occur often enough; give their frequencies."""
@@ -386,7 +420,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         def count(block: tuple[int, int]) -> Array:
             frequencies = np.zeros(n_buckets, dtype=np.int32)
             kernels.count_rows(
-                data, offsets, *block, kernels.BYTE_CLASSES, self.ngrams_, seed, mask, frequencies
+                data, offsets, *block, self._byte_classes(), self.ngrams_, seed, mask, frequencies
             )
             return frequencies
 
@@ -460,43 +494,23 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the lookup table, which `transform` rebuilds."""
-        return {**super().__getstate__(), "_lookup": None}
+        """Leave out what `transform` rebuilds: the lookup table and the live tokenizer."""
+        return {**super().__getstate__(), "_lookup": None, "_encoder": None}
 
-    def _check_parameters(self, column: pa.LargeStringArray) -> Array:
-        chars = self.char_ngrams
-        if isinstance(chars, str):
-            if chars != "auto":
-                raise ValueError(f'char_ngrams={chars!r}: give (min, max), "auto" or None.')
-            size = _n_bytes(column)
-            short = size <= _SHORT_TEXT * len(column) and size <= _SMALL_CORPUS
-            chars = (3, 5) if short else None
-        word_lengths = _check_lengths("word_ngrams", self.word_ngrams, 8)
-        ngrams = np.array([*word_lengths, *_check_lengths("char_ngrams", chars, 32)], np.int64)
-        if not ngrams.any():
-            raise ValueError("word_ngrams=None and char_ngrams=None: give at least one of them.")
-        if self.n_buckets is not None:
-            remedy = "a power of two from 2**8 to 2**31, or None"
-            _check_whole("n_buckets", self.n_buckets, 2**8, 2**31, remedy)
-            if int(self.n_buckets).bit_count() != 1:
-                raise ValueError(f"n_buckets={self.n_buckets!r}: give {remedy}.")
-        _check_whole("min_df", self.min_df, 1, 2**31, "a whole number of rows, at least 1")
-        if self.weighting not in ("idf", "information", None):
-            raise ValueError(f'weighting={self.weighting!r}: give "idf", "information" or None.')
-        _check_whole("seed", self.seed, 0, 2**32 - 1, "an int from 0 to 2**32 - 1")
-        return ngrams
+    def _byte_classes(self) -> Array:
+        from udt.features.text import BYTE_CLASSES, TOKEN_CLASSES
+
+        return BYTE_CLASSES if getattr(self, "tokenizer_", None) is None else TOKEN_CLASSES
 
     def _hash_arguments(self) -> tuple[Any, ...]:
         """Give what `transform_rows` takes after the rows."""
-        from udt.features.text import BYTE_CLASSES
-
         ids = getattr(self, "_lookup", None)
         if ids is None:
             ids = np.full(self.n_buckets_, -1, dtype=np.int32)
             ids[self.buckets_] = np.arange(len(self.buckets_), dtype=np.int32)
             self._lookup = ids
         seed, mask = np.uint32(self.seed), np.uint32(self.n_buckets_ - 1)
-        return BYTE_CLASSES, self.ngrams_, seed, mask, ids, bool(self.sublinear_tf)
+        return self._byte_classes(), self.ngrams_, seed, mask, ids, bool(self.sublinear_tf)
 
     def _norms(self) -> Array:
         """Give the lengths of a row's word part and character part."""
@@ -505,10 +519,11 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         return norms / np.sqrt(np.sum(norms**2)) if both else norms
 
     def _normalise(self, text: str) -> str:
-        """Normalise one text that is not ASCII."""
+        """Give one text as the kernels take it; without a tokenizer, they take ASCII as it is."""
         if not text.isprintable():  # it may hold lone surrogates, which UTF-8 cannot
             text = as_text([text])[0].as_py()
-        return normalise(text, self.strip_accents)
+        encoder = self._token_encoder()
+        return normalise(text, self.strip_accents) if encoder is None else encoder.join(text)
 
     def _find_names(self, data: Array, offsets: Array, first: int) -> NDArray[np.object_]:
         """Give the texts of columns ``first`` and later, which occur in the rows."""
@@ -536,42 +551,23 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         return bool(bucket != self.buckets_[column])
 
 
-def _check_whole(name: str, value: Any, low: int, high: int, remedy: str) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
-        raise ValueError(f"{name}={value!r}: give {remedy}.")
-
-
-def _check_lengths(name: str, pair: Any, limit: int) -> tuple[int, int]:
-    if pair is None:
-        return 0, 0
-    try:
-        low, high = (operator.index(n) for n in pair)
-    except (TypeError, ValueError):
-        low = high = 0
-    if not 1 <= low <= high <= limit:
-        raise ValueError(f"{name}={pair!r}: give (min, max), 1 <= min <= max <= {limit}.")
-    return low, high
-
-
 def _n_bytes(column: pa.LargeStringArray) -> int:
     return int(pc.sum(pc.binary_length(column)).as_py() or 0)
 
 
-def _auto_buckets(n_bytes: int, ngrams: Array) -> int:
-    sizes = ngrams[1::2] - ngrams[::2] + (ngrams[1::2] > 0)
-    n_occurrences = n_bytes * (sizes[0] / 5.5 + sizes[1])
-    return 1 << int(np.clip(np.ceil(np.log2(max(n_occurrences / 4, 1))), 18, 24))
-
-
-def _utf8(column: pa.LargeStringArray, strip_accents: bool) -> tuple[Array, Array]:
-    """Give bytes and offsets of normalised text; pure ASCII rows are left to the kernels."""
+def _normalised(column: pa.LargeStringArray, strip_accents: bool) -> pa.LargeStringArray:
+    """Normalise rows; pure ASCII rows are left to the kernels."""
     ascii_rows = pc.string_is_ascii(column)
-    if not pc.all(ascii_rows).as_py():
-        others = pc.invert(ascii_rows)
-        rows = column.filter(others).to_pylist()
-        normalised = as_text([normalise(row, strip_accents) for row in rows])
-        column = pc.replace_with_mask(column, others, normalised)
+    if pc.all(ascii_rows).as_py():
+        return column
+    others = pc.invert(ascii_rows)
+    rows = column.filter(others).to_pylist()
+    normalised = as_text([normalise(row, strip_accents) for row in rows])
+    return pc.replace_with_mask(column, others, normalised)
+
+
+def _utf8(column: pa.LargeStringArray) -> tuple[Array, Array]:
+    """Give the bytes and offsets of a column."""
     _, offsets, data = column.buffers()
     offsets = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
     return np.frombuffer(data or b"", np.uint8), offsets

@@ -33,6 +33,9 @@ def _byte_classes() -> Array:
 
 
 BYTE_CLASSES = _byte_classes()
+#: For tokens that are joined by spaces: every other byte is part of a token, as it is.
+TOKEN_CLASSES = np.stack([np.full(256, WORD), np.arange(256)], axis=1).astype(np.uint8)
+TOKEN_CLASSES[SPACE, 0] = SEPARATOR
 
 
 @kernel
