@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from udt.arrow import from_numpy, lengths, to_numpy, with_nulls
 from udt.cells import CELLS, clock, raise_absent, raise_infinity, raise_word, read_row, to_flag
 from udt.frames import Table, as_table
 from udt.parsing import BLANKS, Floats, parse_dates, parse_numbers, to_seconds
 from udt.roles import ROLES, Column, check_kind, infer_columns
 from udt.strings import as_text, decode, encode, is_missing
-from udt.values import Values, kind_of, to_floats, to_mask, to_text
+from udt.values import Values, kind_of, to_floats, to_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,7 +153,7 @@ def _item(data: Any, row: int) -> Any:
 
 def _check_words(numbers: Floats, texts: pa.LargeStringArray, column: Column) -> None:
     """Refuse words in a column that had numbers in fit, and nothing but words in any."""
-    unread = np.flatnonzero(np.isnan(numbers) & (np.diff(_offsets(texts)) > 0))
+    unread = np.flatnonzero(np.isnan(numbers) & (lengths(texts) > 0))
     if column.spelling == "free" and (len(unread) < _MANY or not np.isnan(numbers).all()):
         return
     for row in unread.tolist():
@@ -181,9 +182,9 @@ def _read_text(values: Values, column: Column) -> pa.LargeStringArray:
 def _read_category(values: Values, column: Column) -> pa.LargeStringArray:
     data = values.data
     if isinstance(data, list):
-        return _with_nulls(encode(_one_by_one(data, column)))
+        return with_nulls(encode(_one_by_one(data, column)))
     if values.kind == "string":
-        return _with_nulls(data)
+        return with_nulls(data)
     return _write_numbers(data, column)
 
 
@@ -192,9 +193,9 @@ def _write_numbers(data: Any, column: Column) -> pa.LargeStringArray:
     import pyarrow as pa
 
     if isinstance(data, np.ndarray):
-        data = _to_arrow(data)
+        data = from_numpy(data)
     if pa.types.is_null(data.type):
-        return _with_nulls(encode([""] * len(data)))
+        return with_nulls(encode([""] * len(data)))
     if pa.types.is_integer(data.type) or pa.types.is_boolean(data.type):
         return data.cast(pa.large_string())
     numbers = to_floats(data)
@@ -204,37 +205,7 @@ def _write_numbers(data: Any, column: Column) -> pa.LargeStringArray:
         raise_infinity(_item(data, row), column, row)
     distinct, places = np.unique(numbers, return_inverse=True)
     words = encode([to_text(value) for value in distinct.tolist()])
-    return _with_nulls(words.take(_to_arrow(places)))
-
-
-def _to_arrow(data: NDArray[Any]) -> pa.Array:
-    """Make an Arrow array of numbers; ``pyarrow.array`` would import pandas."""
-    import pyarrow as pa
-
-    if data.dtype.kind == "b":
-        return to_mask(data)
-    data = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
-    if data.dtype.kind == "f":
-        data = data.astype(np.float64, copy=False)
-    kind = pa.from_numpy_dtype(data.dtype)
-    return pa.Array.from_buffers(kind, len(data), [None, pa.py_buffer(data)])
-
-
-def _offsets(texts: pa.LargeStringArray) -> NDArray[np.int64]:
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64)
-    return offsets[texts.offset : texts.offset + len(texts) + 1]
-
-
-def _with_nulls(texts: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Make empty texts null, without a copy of the others."""
-    import pyarrow as pa
-
-    is_there = np.diff(_offsets(texts)) > 0
-    if is_there.all():
-        return texts
-    bits = pa.py_buffer(np.packbits(is_there, bitorder="little"))
-    offsets = pa.py_buffer(_offsets(texts))
-    return pa.LargeStringArray.from_buffers(len(texts), offsets, texts.buffers()[2], bits)
+    return with_nulls(words.take(from_numpy(places)))
 
 
 def _read_flag(values: Values, column: Column) -> pa.LargeStringArray:
@@ -257,14 +228,14 @@ def _read_categories(values: Values, column: Column) -> pa.LargeListArray:
             data = pc.split_pattern(data, column.delimiter)
         elif "view" in str(data.type):
             data = data.cast(pa.large_list(data.type.value_type))
-        parents = pc.list_parent_indices(data).to_numpy()
+        parents = to_numpy(pc.list_parent_indices(data))
         items = _items(pc.list_flatten(data), column)
     else:
-        items, parents = _read_category(values, column).fill_null(""), np.arange(len(data))
+        items, parents = _read_category(values, column), np.arange(len(data))
     items = pc.utf8_trim(items, BLANKS)
-    keep = np.diff(_offsets(items)) > 0
+    keep = lengths(items) > 0  # nor has a null any bytes
     if not keep.all():
-        items, parents = items.filter(to_mask(keep)), parents[keep]
+        items, parents = items.filter(from_numpy(keep)), parents[keep]
     return _lists(np.bincount(parents, minlength=len(data)), items)
 
 
@@ -277,7 +248,7 @@ def _items(flat: pa.Array, column: Column) -> pa.LargeStringArray:
         flat = flat.cast(flat.type.value_type)
     if "string" in str(flat.type):
         return decode(pa.chunked_array([flat]))
-    return _write_numbers(flat, column).fill_null("")
+    return _write_numbers(flat, column)
 
 
 def _lists(counts: NDArray[np.integer[Any]], items: pa.LargeStringArray) -> pa.LargeListArray:
@@ -285,7 +256,7 @@ def _lists(counts: NDArray[np.integer[Any]], items: pa.LargeStringArray) -> pa.L
 
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
-    return pa.LargeListArray.from_arrays(_to_arrow(offsets), items)
+    return pa.LargeListArray.from_arrays(from_numpy(offsets), items)
 
 
 def _wrap_lists(lists: list[list[str]]) -> pa.LargeListArray:

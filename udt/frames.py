@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from udt.arrow import from_numpy
 from udt.strings import as_text, is_a, is_missing, raise_single
-from udt.values import Values, classify, kind_of, to_mask
+from udt.values import Values, classify, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +77,7 @@ class Table:
             data = self._read(number)
             if isinstance(data, list):
                 return list(compress(data, mask))
-            return data[mask] if isinstance(data, np.ndarray) else data.filter(to_mask(mask))
+            return data[mask] if isinstance(data, np.ndarray) else data.filter(from_numpy(mask))
 
         return Table(int(np.count_nonzero(mask)), self.names, read, named=self.named)
 

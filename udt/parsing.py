@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from udt.arrow import null_mask, to_numpy, with_nulls
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -72,13 +74,15 @@ def parse_number(text: str) -> float:
 def parse_numbers(texts: pa.LargeStringArray) -> Floats:
     """Read many numbers as `parse_number` does; null is NaN."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    texts = with_nulls(texts)
     try:
-        numbers = texts.cast(pa.float64()).fill_null(nan).to_numpy(zero_copy_only=False)
+        cast = texts.cast(pa.float64())
     except pa.ArrowInvalid:
         return parse_distinct(texts, parse_number)
+    numbers = to_numpy(cast)
+    if cast.null_count:
+        numbers = np.where(null_mask(cast), nan, numbers)
     if np.isinf(numbers).any():  # Arrow reads the word "inf", which is no number here
         return parse_distinct(texts, parse_number)
     return numbers
@@ -95,8 +99,10 @@ def parse_distinct(
     numbers = parse_many(values) if parse_many is not None and len(values) > _MANY else None
     if numbers is None:
         numbers = np.array([parse(value) for value in values.to_pylist()], dtype=np.float64)
-    numbers = np.append(numbers, nan)
-    return numbers[encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)]
+    places = to_numpy(encoded.indices)
+    if not encoded.indices.null_count:
+        return numbers[places]
+    return np.append(numbers, nan)[np.where(null_mask(encoded.indices), len(values), places)]
 
 
 # ---------------------------------------------------------------------------------------- dates
@@ -120,13 +126,13 @@ _ISO = (
 _EPOCH = date(1970, 1, 1).toordinal()
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 _TIME = re.compile(
-    r"""(?: [tT] | \s*,\s* | \s+ (?: at \s+ )? )
+    r"""(?: t | \s*,\s* | \s+ (?: at \s+ )? )
     (?P<hour>[0-9]{1,2}) : (?P<minute>[0-9]{2})
     (?: : (?P<second>[0-9]{2}) (?: [.,] (?P<fraction>[0-9]{1,9}) )? )?
-    (?: \s? (?P<half>[aApP]) \.? [mM] \.? )?
-    (?: \s? (?P<zone> [zZ] | UTC | GMT | [-+][0-9]{2} (?: :? [0-9]{2} )? ) )?
+    (?: \s? (?P<half>[ap]) \.? m \.? )?
+    (?: \s? (?P<zone> Z | UTC | GMT | [-+][0-9]{2} (?: :? [0-9]{2} )? ) )?
     """,
-    re.VERBOSE,
+    re.IGNORECASE | re.VERBOSE,
 )
 _DAYS = [
     re.compile(pattern, re.IGNORECASE | re.VERBOSE)
@@ -220,9 +226,7 @@ def _parse_time(text: str) -> tuple[int, float] | None:
 def parse_dates(texts: pa.LargeStringArray, day_first: bool = False) -> Floats:
     """Read many dates as `parse_date` does; null is NaN."""
     return parse_distinct(
-        texts,
-        lambda text: parse_date(text, day_first),
-        _parse_iso_dates,
+        with_nulls(texts), lambda text: parse_date(text, day_first), _parse_iso_dates
     )
 
 
@@ -250,9 +254,9 @@ def to_seconds(times: pa.Array) -> Floats:
     else:
         unit = kind.unit
     whole = times.cast(pa.int32() if pa.types.is_time32(kind) else pa.int64())
-    seconds = units_to_seconds(whole.fill_null(0).to_numpy(zero_copy_only=False), unit)
+    seconds = units_to_seconds(to_numpy(whole), unit)
     if times.null_count:
-        seconds[times.is_null().to_numpy(zero_copy_only=False)] = nan
+        seconds[null_mask(times)] = nan
     return seconds
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from udt.arrow import from_numpy, lengths, to_numpy
 from udt.frames import Table
 from udt.parsing import BLANKS, NA_WORDS, is_day_first, parse_date, parse_number
 from udt.strings import encode, is_missing
@@ -309,7 +310,7 @@ def _integers(data: Any) -> NDArray[Any] | None:
 
     if not pa.types.is_integer(data.type) or data.null_count:
         return None
-    return data.to_numpy(zero_copy_only=False)
+    return to_numpy(data)
 
 
 # ------------------------------------------------------------------------------------- strings
@@ -317,16 +318,14 @@ class _Sample:
     """Distinct texts of the rows that are looked at, missing ones left out, and how often."""
 
     def __init__(self, texts: pa.LargeStringArray, rows: NDArray[np.int64] | None) -> None:
-        import pyarrow.compute as pc
-
-        drawn = texts if rows is None else texts.take(rows)
-        self.texts = drawn.filter(pc.not_equal(drawn, ""))
+        drawn = texts if rows is None else texts.take(from_numpy(rows))
+        self.texts = _drop_missing(drawn)
         self.has_missing = len(self.texts) < len(drawn)
         if len(self.texts) < 100 and rows is not None:  # a column that is nearly empty
-            self.texts = texts.filter(pc.not_equal(texts, ""))[:_SAMPLE]
+            self.texts = _drop_missing(texts)[:_SAMPLE]
         counted = self.texts.value_counts()
         self.values = counted.field(0)
-        self.counts = counted.field(1).to_numpy()
+        self.counts = to_numpy(counted.field(1))
         self.distinct = self.values.to_pylist()
 
     def share(self, parse: Callable[[str], float]) -> float:
@@ -349,6 +348,10 @@ class _Sample:
     def matches(self, pattern: re.Pattern[str]) -> bool:
         """Tell whether all texts match."""
         return all(map(pattern.fullmatch, self.distinct))
+
+
+def _drop_missing(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    return texts.filter(from_numpy(lengths(texts) > 0))
 
 
 def _texts(values: Values) -> pa.LargeStringArray:
@@ -421,7 +424,7 @@ def _number_rows(texts: pa.LargeStringArray) -> bool:
 def _count_words(texts: pa.LargeStringArray) -> NDArray[Any]:
     import pyarrow.compute as pc
 
-    return pc.count_substring_regex(texts, _WORDS).to_numpy()
+    return to_numpy(pc.count_substring_regex(texts, _WORDS))
 
 
 def _is_text(sample: _Sample) -> bool:
@@ -439,13 +442,13 @@ def _find_list(sample: _Sample) -> str:
 
     n = len(sample.texts)
     for delimiter in _DELIMITERS:
-        cuts = pc.count_substring(sample.texts, delimiter).to_numpy()
+        cuts = to_numpy(pc.count_substring(sample.texts, delimiter))
         fewest = 1.0 if delimiter == "," else 0.5
         if np.count_nonzero(cuts) < n / 2 or cuts.mean() < fewest:
             continue
         items = pc.utf8_trim(pc.split_pattern(sample.texts, delimiter).flatten(), BLANKS)
-        items = items.filter(pc.not_equal(items, ""))
-        counts = items.value_counts().field(1).to_numpy()
+        items = _drop_missing(items)
+        counts = to_numpy(items.value_counts().field(1))
         recurring = counts[counts > 1].sum() / max(len(items), 1)
         distinct = len(counts) / max(len(items), 1)
         if recurring < 0.6 or distinct > 0.5 * len(sample.distinct) / n:

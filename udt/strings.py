@@ -15,7 +15,14 @@ import numpy as np
 if TYPE_CHECKING:  # pyarrow takes as long to import as scikit-learn: only on first use
     import pyarrow as pa
 
-__all__ = ["as_text", "decode", "encode", "is_a", "is_missing", "raise_single"]
+__all__ = [
+    "as_text",
+    "decode",
+    "encode",
+    "is_a",
+    "is_missing",
+    "raise_single",
+]
 
 _EXPECTED = "text (a sequence of str, or a string column) or a SciPy CSR matrix of ready features"
 _BLOCK = 4096  # rows encoded at a time: bounds the memory of the temporary bytes objects

@@ -10,15 +10,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
+from udt.arrow import null_mask, to_numpy
 from udt.parsing import Floats, parse_numbers
 from udt.strings import decode, encode, is_missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Values", "classify", "kind_of", "raise_unfit", "to_floats", "to_mask", "to_text"]
+__all__ = ["Values", "classify", "kind_of", "raise_unfit", "to_floats", "to_text"]
 
 
 @dataclass
@@ -151,6 +151,8 @@ def _raise_dtype(name: str, dtype: Any) -> NoReturn:
 
 
 def _classify_objects(values: list[Any], name: str) -> Values:
+    if is_missing(values[0]) and all(map(is_missing, values)):
+        return Values("missing", values)
     kinds: dict[type, str] = {}
     for value_type in set(map(type, values)):
         row = next(i for i, value in enumerate(values) if type(value) is value_type)
@@ -161,8 +163,6 @@ def _classify_objects(values: list[Any], name: str) -> Values:
     if len(found) > 1 or found == {"date"}:
         # NaN and NaT among other things are missing values
         found = {kind_of(value) for value in values if not is_missing(value)}
-    if not found:
-        return Values("missing", values)
     if found == {"string"}:
         return Values("string", encode(values))
     for main in ("list", "string", "number"):
@@ -236,16 +236,7 @@ def to_floats(data: Any) -> Floats:
         return parse_numbers(data.cast(pa.large_string()))
     if pa.types.is_boolean(data.type):
         data = data.cast(pa.uint8())
-    if not data.null_count:
-        return data.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
-    numbers = data.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
-    numbers[data.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    numbers = to_numpy(data).astype(np.float64, copy=bool(data.null_count))
+    if data.null_count:
+        numbers[null_mask(data)] = np.nan
     return numbers
-
-
-def to_mask(mask: NDArray[np.bool_]) -> pa.BooleanArray:
-    """Make an Arrow array of an array of bool; ``pyarrow.array`` would import pandas."""
-    import pyarrow as pa
-
-    bits = pa.py_buffer(np.packbits(np.asarray(mask, dtype=bool), bitorder="little"))
-    return pa.BooleanArray.from_buffers(pa.bool_(), len(mask), [None, bits])
