@@ -240,6 +240,11 @@ def test_label_sets_take_a_head_of_their_own():
         head = make_trainer(pool, data=make_label_data()).head
         assert type(head) is OneVsAllHead
         assert head.positive_weights.tolist() == [1, 1, 1]
+        settings = replace(SETTINGS, positive_weight=3.0)
+        weights = np.array([1, 2, 0.5], dtype=np.float32)
+        head = make_trainer(pool, settings, make_label_data(), weights).head
+        assert head.positive_weights.tolist() == [3, 6, 1.5]
+        assert weights.tolist() == [1, 2, 0.5]
 
 
 def test_training_learns_label_sets():
