@@ -16,7 +16,7 @@ __all__ = ["is_multilabel", "label_lists", "likely_labels"]
 
 def is_multilabel(model: UDTClassifier) -> bool:
     """Tell whether a model gives a row any number of labels."""
-    return getattr(getattr(model, "label_format_", None), "kind", "multiclass") != "multiclass"
+    return model.label_format_.kind != "multiclass"
 
 
 def label_lists(model: UDTClassifier, rows: Any) -> list[list[Any]]:

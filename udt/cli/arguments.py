@@ -290,8 +290,9 @@ def parameters(args: argparse.Namespace) -> dict[str, Any]:
         if name in found:
             raise UsageError(f"--param {item}: {name} is given twice")
         found[name] = _parse_value(value)
+    roles = column_roles(args) or (None if args.text is None else {args.text: "text"})
     options = {
-        "columns": column_roles(args) or None,
+        "columns": roles,
         "n_jobs": args.n_jobs,
         "random_state": args.random_state,
     }

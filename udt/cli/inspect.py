@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from udt.cli.arguments import UsageError, column_roles
 from udt.cli.output import one_line, write_json, write_rows
-from udt.cli.reading import read_training
+from udt.cli.reading import training_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,15 +49,15 @@ def _is_model(path: str) -> bool:
 def _show_data(args: argparse.Namespace) -> None:
     from udt.columns import as_table, infer_columns
 
-    roles = column_roles(args)
+    roles = column_roles(args) or (None if args.text is None else {args.text: "text"})
     table, label = _read(args)
-    columns = infer_columns(as_table(table), roles or None)
+    columns = infer_columns(as_table(table), roles)
     described = [
         {**_describe(table[column.name]), "column": column.name, "role": _role(column)}
         for column in columns
     ]
     if label is not None:
-        described.append({**label, "column": args.label, "role": "label"})
+        described.append({**_describe(label), "column": args.label or "label", "role": "label"})
     described = [{key: one[key] for key in _KEYS} for one in described]
     if args.json:
         write_json(sys.stdout, {"file": args.file, "rows": table.num_rows, "columns": described})
@@ -65,34 +65,44 @@ def _show_data(args: argparse.Namespace) -> None:
     sys.stdout.write(f"{args.file}: {table.num_rows:,} rows\n\n")
     rows = [["column", "role", "missing", "distinct", "examples"]]
     for one in described:
-        share = f"{100 * one['missing']:.1f} %" if one["missing"] else "-"
+        share = _percent(one["missing"])
         examples = ", ".join(map(_shorten, one["examples"]))
         rows.append([one["column"], one["role"], share, f"{one['distinct']:,}", examples])
     write_rows(sys.stdout, rows, right=(2, 3))
 
 
+def _percent(share: float) -> str:
+    if not share:
+        return "-"
+    return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+
+
 _KEYS = ("column", "role", "missing", "distinct", "examples")
 
 
-def _read(args: argparse.Namespace) -> tuple[pa.Table, dict[str, Any] | None]:
-    """Give the features, and what the label column holds if there is one."""
-    wanted = args.label
-    args.label = None  # labels may be missing here
-    if args.text is not None:
-        return read_training(args, args.file).features, None
-    args.ignore = list(args.ignore)
-    table = read_training(args, args.file).features
-    args.label = wanted or "label"
-    if args.label not in table.column_names:
-        if wanted is not None:
-            there = ", ".join(map(repr, table.column_names[:50]))
-            raise ValueError(f"{args.file}: no column is named {wanted!r}; there are {there}")
-        return table, None
-    label = _describe(table[args.label])
-    features = table.drop_columns([args.label])
+def _read(args: argparse.Namespace) -> tuple[pa.Table, pa.ChunkedArray | None]:
+    """Give the features as a training would see them, and the label column if there is one."""
+    from udt.io import guess_format, read_table
+    from udt.io.tables import without_na_words
+
+    label = args.label or "label"
+    format = args.format or guess_format(args.file)
+
+    def choose(names: list[str]) -> list[str]:
+        # A label may be missing here, altogether or in some rows.
+        is_there = args.label is not None or label in names
+        return [*training_columns(args, args.file)(names), *([label] if is_there else [])]
+
+    table = read_table(
+        args.file, columns=choose, format=format, delimiter=args.delimiter, na_words=False
+    ).features
+    labels = table[label] if table.column_names[-1] == label else None
+    features = table if labels is None else table.drop_columns([label])
     if not features.num_columns:
-        raise ValueError(f"{args.file}: there is no column besides the label {args.label!r}")
-    return features, label
+        raise ValueError(f"{args.file}: there is no column besides the label {label!r}")
+    if format in ("csv", "tsv") and features.num_columns > 1:
+        features = without_na_words(features)
+    return features, labels
 
 
 def _role(column: Any) -> str:
@@ -139,7 +149,7 @@ def _shorten(value: object) -> str:
 
 def _show_model(path: str, *, as_json: bool) -> None:
     from udt import load
-    from udt.persistence import plain, read_model
+    from udt.persistence import read_model
 
     model = load(path)
     _, arrays = read_model(path)
@@ -150,10 +160,8 @@ def _show_model(path: str, *, as_json: bool) -> None:
         "bytes": os.path.getsize(path),
         "passes": model.n_iter_,
         "classes": model.classes_.tolist(),
-        "columns": [
-            {"column": c.name, "role": _role(c)} for c in getattr(model, "columns_", None) or ()
-        ],
-        "parameters": plain(parameters),
+        "columns": [{"column": c.name, "role": _role(c)} for c in model.columns_],
+        "parameters": parameters,
         "arrays": {
             name: {"dtype": array.dtype.name, "shape": list(array.shape), "bytes": array.nbytes}
             for name, array in sorted(arrays.items())

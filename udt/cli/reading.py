@@ -15,34 +15,40 @@ if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
     from udt.io import LabelledTable
 
-__all__ = ["ModelColumns", "read_batches", "read_labelled", "read_training"]
+__all__ = ["ModelColumns", "read_batches", "read_labelled", "read_training", "training_columns"]
 
 BATCH = 65_536  # rows predicted at a time
 
 
 def read_training(args: argparse.Namespace, path: str) -> LabelledTable:
-    """Read the columns to learn from, by --text, --ignore and --label, and the labels if any."""
+    """Read the columns to learn from, by --text, --ignore and --label, and the labels."""
     from udt.io import read_table
 
     return read_table(
         path,
-        columns=_training_columns(args, path),
+        columns=training_columns(args, path),
         label=args.label,
         format=args.format,
         delimiter=args.delimiter,
-        label_delimiter=getattr(args, "label_delimiter", None),
+        label_delimiter=args.label_delimiter,
     )
 
 
-def _training_columns(args: argparse.Namespace, path: str) -> Any:
-    if args.text is not None:
-        return [args.text]
+def training_columns(args: argparse.Namespace, path: str) -> Callable[[list[str]], list[str]]:
+    """Give a function that picks the features by --text or --ignore; never the label."""
+    label = args.label or "label"
 
     def choose(names: list[str]) -> list[str]:
+        if args.text is not None:
+            return [args.text]
         unknown = [name for name in args.ignore if name not in names]
         if unknown:
-            raise ValueError(f"{path}: no column is named {unknown[0]!r} (--ignore)")
-        return [name for name in names if name != args.label and name not in args.ignore]
+            from udt.io.files import quoted
+
+            raise ValueError(
+                f"{path}: no column is named {unknown[0]!r} (--ignore); there are {quoted(names)}"
+            )
+        return [name for name in names if name != label and name not in args.ignore]
 
     return choose
 
@@ -73,9 +79,9 @@ def read_labelled(
         columns=columns.chooser(path, args.label),
         label=args.label,
         # What --format says is about DATA; the other files of a training go by their own names.
-        format=args.format if path == getattr(args, "data", path) else None,
+        format=args.format if path == args.data else None,
         delimiter=args.delimiter,
-        na_words=columns.text is None,
+        na_words=columns.na_words,
         labels_like=like,
         label_delimiter=args.label_delimiter,
     )
@@ -92,6 +98,8 @@ class ModelColumns:
         Those that hold text.
     text : str or None
         The only column, if it holds text: it may go by another name in other files.
+    na_words : bool
+        Whether cells may say that a value is missing: not where there was just one feature.
     """
 
     def __init__(self, columns: Any, text: str | None = None) -> None:
@@ -100,22 +108,22 @@ class ModelColumns:
         self.texts = {column.name for column in read if column.role == "text"}
         is_lone = len(columns) == 1 and len(self.texts) == 1
         self.text = (text or self.names[0]) if is_lone else None
+        self.na_words = len(columns) > 1
         self._is_told = text is not None
         if text is not None and not is_lone:
+            from udt.io.files import quoted
+
             raise UsageError(
-                f"--text {text}: the model reads the columns {', '.join(map(repr, self.names))}, "
+                f"--text {text}: the model reads the columns {quoted(self.names)}, "
                 "which must go by those names"
             )
 
     @classmethod
     def of(cls, model: UDTClassifier, text: str | None) -> ModelColumns:
         """Give those of a fitted model, where --text names its text column anew."""
-        from udt.columns import Column
-
-        columns = getattr(model, "columns_", (Column("text", "text"),))
-        if columns is None:
+        if not model.columns_:
             raise ValueError("the model was trained on ready features: use it from Python")
-        return cls(columns, text)
+        return cls(model.columns_, text)
 
     def chooser(self, path: str, label: str | None = None) -> Callable[[list[str]], list[str]]:
         """Give a function that picks these columns among those of a file."""
@@ -125,10 +133,11 @@ class ModelColumns:
                 return [self._find_text(names, label)]
             found = [name for name in self.names if name in names]
             if not found:
-                there = ", ".join(map(repr, names[:50])) + (", ..." if len(names) > 50 else "")
+                from udt.io.files import quoted
+
                 raise ValueError(
                     f"{path}: there is none of the columns that the model reads, "
-                    f"{', '.join(map(repr, self.names))}; there are {there}"
+                    f"{quoted(self.names)}; there are {quoted(names)}"
                 )
             return found
 
@@ -149,9 +158,10 @@ def read_batches(
 ) -> Iterator[list[str] | list[dict[str, Any]] | pa.Table]:
     """Yield the rows to predict: as they arrive where they come in lines, else BATCH at a time."""
     from udt.io import guess_format, read_lines, read_table
+    from udt.io.files import quoted
 
     columns = ModelColumns.of(model, args.text)
-    names = ", ".join(map(repr, columns.names))
+    names = quoted(columns.names)
     if args.sentence is not None:
         if columns.text is None:
             raise UsageError(f"--sentence: the model reads the columns {names}; give DATA")
@@ -177,7 +187,7 @@ def read_batches(
             columns=columns.chooser(args.data),
             format=format,
             delimiter=args.delimiter,
-            na_words=columns.text is None,
+            na_words=columns.na_words,
         ).features
         for begin in range(0, features.num_rows, BATCH):
             yield features.slice(begin, BATCH)

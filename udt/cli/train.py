@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
         "model": args.model,
         "bytes": size,
         "rows": len(rows),
-        "columns": {column.name: column.role for column in getattr(model, "columns_", None) or ()},
+        "columns": {column.name: column.role for column in model.columns_},
         "classes": len(model.classes_),
         "passes": model.n_iter_,
         "read_seconds": round(read_seconds, 3),

@@ -16,6 +16,7 @@ __all__ = [
     "no_rows",
     "not_utf8",
     "open_file",
+    "quoted",
 ]
 
 FORMATS = ("csv", "tsv", "parquet", "jsonl", "lines")
@@ -93,24 +94,28 @@ def choose_columns(
     else:
         features = list(dict.fromkeys(columns))
     wanted = list(dict.fromkeys(features if label is None else [*features, label]))
-    shown = ", ".join(repr(name) for name in names[:50]) + (", ..." if len(names) > 50 else "")
     known = set(names)
     for name in wanted:
         if name not in known:
             raise ValueError(
-                f"{path}: no column is named {name!r}; there are {shown}. "
+                f"{path}: no column is named {name!r}; there are {quoted(names)}. "
                 "Name the column to use (--text, --columns, --label)"
             )
     if len(known) < len(names):
         for name in wanted:
             if names.count(name) > 1:
                 raise ValueError(
-                    f"{path}: {names.count(name)} columns are named {name!r}, among {shown}. "
-                    "Rename all but one, or leave them out (--ignore)"
+                    f"{path}: {names.count(name)} columns are named {name!r}, among "
+                    f"{quoted(names)}. Rename all but one, or leave them out (--ignore)"
                 )
     if not features:
-        raise ValueError(f"{path}: there is no column to learn from besides {shown}")
+        raise ValueError(f"{path}: there is no column to learn from besides {quoted(names)}")
     return features, wanted
+
+
+def quoted(names: Sequence[str]) -> str:
+    """List the first names for a message."""
+    return ", ".join(map(repr, names[:50])) + (", ..." if len(names) > 50 else "")
 
 
 def no_rows(path: str) -> ValueError:

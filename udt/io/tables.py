@@ -16,7 +16,7 @@ from udt.io.json_lines import read_json_columns
 from udt.io.labels import as_label_lists, as_labels, holds_lists
 from udt.strings import encode
 
-__all__ = ["NA_WORDS", "LabelledTable", "read_table"]
+__all__ = ["NA_WORDS", "LabelledTable", "read_table", "without_na_words"]
 
 #: Cells of a CSV file that say that there is no value.
 NA_WORDS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None")
@@ -127,7 +127,7 @@ def read_table(
         raise no_rows(path)
     features = table.select(names)
     if written and (len(names) > 1 if na_words is None else na_words):
-        features = _without_na_words(features)
+        features = without_na_words(features)
     if label is None:
         return LabelledTable(features, None)
     column = table[label]
@@ -140,7 +140,8 @@ def read_table(
     return LabelledTable(features, labels)
 
 
-def _without_na_words(table: pa.Table) -> pa.Table:
+def without_na_words(table: pa.Table) -> pa.Table:
+    """Make cells that say that there is no value null, in columns of large_string."""
     words = encode(NA_WORDS)
     nothing = pa.nulls(1, pa.large_string())[0]
     columns = [
