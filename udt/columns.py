@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "read_row",
 ]
 
+_PLAIN = {float, int, bool, type(None)}
 _MANY = 20  # strings of which at least one should be a number
 
 
@@ -102,8 +104,7 @@ def _find(table: Table, columns: Sequence[Column], known: list[Column]) -> dict[
     """Give the place in the table of each column that is there."""
     places = {name: place for place, name in enumerate(table.names)}
     is_lone = len(known) == len(places) == 1 and known[0].role == "text"
-    is_stranger = is_lone and known[0].name not in places
-    if is_stranger and table.column(0).kind in ("string", "missing"):
+    if is_lone and table.column(0).kind in ("string", "missing"):
         return {known[0].name: 0}
     if table.named:
         return places
@@ -138,17 +139,18 @@ def _read_number(values: Values, column: Column) -> Floats:
 
 
 def _read_number_objects(data: list[Any], column: Column) -> Floats:
-    try:
-        if not any(isinstance(value, str) for value in data):  # NumPy reads fewer of them
+    if set(map(type, data)) <= _PLAIN:
+        with suppress(OverflowError):  # of integers beyond float64
             return np.array(data, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        pass
     return np.array(_one_by_one(data, column), dtype=np.float64)
 
 
 def _item(data: Any, row: int) -> Any:
     value = data[row]
-    return value.as_py() if hasattr(value, "as_py") else value
+    for convert in ("as_py", "item"):
+        if hasattr(value, convert):
+            return getattr(value, convert)()
+    return value
 
 
 def _check_words(numbers: Floats, texts: pa.LargeStringArray, column: Column) -> None:
@@ -217,7 +219,6 @@ def _read_flag(values: Values, column: Column) -> pa.LargeStringArray:
 
 # ----------------------------------------------------------------------------------------- lists
 def _read_categories(values: Values, column: Column) -> pa.LargeListArray:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     data = values.data
@@ -226,8 +227,6 @@ def _read_categories(values: Values, column: Column) -> pa.LargeListArray:
     if values.kind == "list" or (values.kind == "string" and column.delimiter):
         if values.kind == "string":
             data = pc.split_pattern(data, column.delimiter)
-        elif "view" in str(data.type):
-            data = data.cast(pa.large_list(data.type.value_type))
         parents = to_numpy(pc.list_parent_indices(data))
         items = _items(pc.list_flatten(data), column)
     else:

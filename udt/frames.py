@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.arrow import from_numpy
-from udt.strings import as_text, is_a, is_missing, raise_single
+from udt.strings import as_text, decode, is_a, is_missing, raise_single
 from udt.values import Values, classify, kind_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,11 @@ class Table:
             data = self._read(number)
             if isinstance(data, list):
                 return list(compress(data, mask))
-            return data[mask] if isinstance(data, np.ndarray) else data.filter(from_numpy(mask))
+            if isinstance(data, np.ndarray):
+                return data[mask]
+            if str(data.type) == "string_view":  # which Arrow cannot filter
+                data = decode(data)
+            return data.filter(from_numpy(mask))
 
         return Table(int(np.count_nonzero(mask)), self.names, read, named=self.named)
 

@@ -365,6 +365,8 @@ def _role_of_strings(
 ) -> str:
     if not keep and (_is_one(sample, texts) or _is_id(sample, texts)):
         return "ignored"
+    if not sample.distinct:
+        return "category"
     if len(sample.distinct) <= len(FLAGS):
         meant = {FLAGS.get(text.strip(BLANKS).lower()) for text in sample.distinct}
         if meant == {"true", "false"}:
@@ -424,7 +426,8 @@ def _number_rows(texts: pa.LargeStringArray) -> bool:
 def _count_words(texts: pa.LargeStringArray) -> NDArray[Any]:
     import pyarrow.compute as pc
 
-    return to_numpy(pc.count_substring_regex(texts, _WORDS))
+    is_ascii = pc.all(pc.string_is_ascii(texts)).as_py()
+    return to_numpy(pc.count_substring_regex(texts, r"\S+" if is_ascii else _WORDS))
 
 
 def _is_text(sample: _Sample) -> bool:
@@ -462,7 +465,7 @@ def _find_delimiter(sample: _Sample) -> str:
     """Give the delimiter that most rows of a declared column of lists have."""
     import pyarrow.compute as pc
 
-    found = _find_list(sample)
+    found = _find_list(sample) if sample.distinct else ""
     if found or not sample.distinct:
         return found
     rows: Iterable[tuple[int, str]] = (

@@ -165,6 +165,8 @@ def _classify_objects(values: list[Any], name: str) -> Values:
         found = {kind_of(value) for value in values if not is_missing(value)}
     if found == {"string"}:
         return Values("string", encode(values))
+    if found == {"date", "string"}:
+        return Values("date", values)
     for main in ("list", "string", "number"):
         if main in found and found <= {"string", "number", "flag", main}:
             return Values(main, values)
