@@ -19,7 +19,9 @@ def make_rows(n=40, n_features=30, seed=0):
 
 def make_network(n_features=30, n_classes=5, n_hidden=8, n_embedded=30, is_wide=True):
     """Weights of any size, since new ones are mostly zero."""
-    network = SparseNetwork.initialise(n_features, n_classes, n_hidden, n_embedded, is_wide, seed=0)
+    network = SparseNetwork.initialise(
+        n_features, n_classes, n_hidden, n_embedded, is_wide, 0.03, 0
+    )
     random = np.random.default_rng(1)
     for array in network.arrays().values():
         array[:] = random.normal(size=array.shape)
@@ -39,7 +41,7 @@ SHAPES = {
 
 
 def test_a_new_network_takes_all_classes_for_alike():
-    network = SparseNetwork.initialise(30, 5, 8, 20, True, seed=0)
+    network = SparseNetwork.initialise(30, 5, 8, 20, True, 0.03, 0)
     assert network.wide.shape == (30, 5)
     assert network.embedding.shape == (20, 8)
     assert network.output.shape == (5, 8)
@@ -47,19 +49,40 @@ def test_a_new_network_takes_all_classes_for_alike():
     assert network.n_classes == 5
     assert all(array.dtype == np.float32 for array in network.arrays().values())
     assert not network.logits(make_rows(), 0, 40).any()
-    assert 0 < np.abs(network.embedding).max() < 0.5
+    assert 0.02 < np.abs(network.embedding).max() <= 0.03
     assert abs(network.embedding.mean()) < 0.01
 
 
 def test_a_new_network_follows_its_seed():
-    first, again, other = (SparseNetwork.initialise(30, 5, 8, 20, True, seed) for seed in (0, 0, 1))
+    first, again, other = (
+        SparseNetwork.initialise(30, 5, 8, 20, True, 0.03, seed) for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first.embedding, again.embedding)
     assert (first.embedding != other.embedding).any()
 
 
 def test_a_network_without_the_linear_path_has_no_rows_there():
-    network = SparseNetwork.initialise(30, 5, 8, 30, False, seed=0)
+    network = SparseNetwork.initialise(30, 5, 8, 30, False, 0.03, 0)
     assert network.wide.shape == (0, 5)
+
+
+@pytest.mark.parametrize("is_wide", [True, False])
+def test_a_grown_network_gives_old_classes_and_features_what_they_had(is_wide):
+    network, rows = make_network(is_wide=is_wide), make_rows()
+    before = network.copy()
+    grown = network.grown(40, 7, 35, 0.03, 0)
+    assert grown.wide.shape == (40 if is_wide else 0, 7)
+    assert grown.embedding.shape == (35, 8)
+    assert grown.output.shape == (7, 8)
+    assert all(array.dtype == np.float32 for array in grown.arrays().values())
+    logits = grown.logits(rows, 0, 40)
+    np.testing.assert_allclose(logits[:, :5], network.logits(rows, 0, 40), rtol=1e-5, atol=1e-5)
+    assert (logits[:, 5:] == network.bias.min()).all()
+    assert not grown.wide[30:].any()
+    assert 0 < np.abs(grown.embedding[30:]).max() <= 0.03
+    for name, array in network.arrays().items():
+        np.testing.assert_array_equal(array, before.arrays()[name])
+        assert not np.shares_memory(array, grown.arrays()[name])
 
 
 def test_a_copy_shares_nothing():

@@ -15,9 +15,11 @@ from udt.targets import (
     check_labels,
     check_positive_weights,
     check_weights,
+    extend_targets,
     find_labels,
     match_targets,
     number_labels,
+    read_first_targets,
     read_targets,
     stratified_split,
 )
@@ -179,7 +181,7 @@ def test_one_class_only():
 def test_labels_are_found_among_classes():
     classes = np.array(["a", "b", "c"])
     assert find_labels(np.array(["c", "a"], dtype=object), classes, "y_val").tolist() == [2, 0]
-    with pytest.raises(ValueError, match="y_val has the label 'd', which is not in y"):
+    with pytest.raises(ValueError, match="y_val has the label 'd', which is not among the classes"):
         find_labels(np.array(["a", "d"]), classes, "y_val")
 
 
@@ -344,6 +346,68 @@ def test_labels_of_other_rows(y, kind, classes):
 def test_labels_of_other_rows_that_do_not_fit(y, kind, message):
     with pytest.raises(ValueError, match=message):
         match_targets(y, 2, np.array(["a", "b"]), LabelFormat(kind), "y_val")
+
+
+@pytest.mark.parametrize(
+    ("y", "kind", "expected", "numbers"),
+    [
+        (["a", "z", "b"], "multiclass", ["b", "z", "a"], [2, 1, 0]),
+        ([["a"], ["z", "b"]], "lists", ["b", "z", "a"], [2, 0, 1]),
+        (np.array([2, 9, 5]), "multiclass", [5, 9, 2], [2, 1, 0]),
+        ([[1, 0], [0, 1]], "lists", [1, 0], [0, 1, 0, 1]),
+        (np.array([[0, 1], [1, 0]]), "indicator", [0, 1], [1, 0]),
+    ],
+    ids=str,
+)
+def test_new_labels_come_behind_the_known_ones(y, kind, expected, numbers):
+    classes = np.array(expected[:2] if kind != "lists" or expected != [1, 0] else [1])
+    found = extend_targets(y, len(y), classes, LabelFormat(kind))
+    assert found.classes.tolist() == expected
+    assert getattr(found.numbers, "indices", found.numbers).tolist() == numbers
+    assert found.format == LabelFormat(kind)
+
+
+def test_new_labels_of_another_type():
+    with pytest.raises(TypeError, match="but those known are of dtype <U1: give labels of one"):
+        extend_targets([1, 2], 2, np.array(["a", "b"]), LabelFormat())
+
+
+def test_an_indicator_cannot_grow():
+    with pytest.raises(ValueError, match="y has 3 columns, but there are 2 labels in y"):
+        extend_targets(np.eye(3), 3, np.arange(2), LabelFormat("indicator"))
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "expected", "numbers"),
+    [
+        (["a", "b"], ["c", "b", "a"], ["a", "b", "c"], [0, 1]),
+        (["a", "b"], np.array(["b", "a"], dtype=object), ["a", "b"], [0, 1]),
+        ([["b"], []], ["a", "b"], ["a", "b"], [1]),
+        (np.eye(2), None, [0, 1], [0, 1]),
+    ],
+    ids=str,
+)
+def test_first_labels_among_all_that_will_occur(y, classes, expected, numbers):
+    found = read_first_targets(y, 2, classes)
+    assert found.classes.tolist() == expected
+    assert getattr(found.numbers, "indices", found.numbers).tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "message"),
+    [
+        (["a", "b"], None, "classes must be passed on the first call to partial_fit"),
+        ([["a"], ["b"]], None, "classes must be passed"),
+        (["a", "a"], ["a"], r"classes has one class only \('a'\)"),
+        (["a", "d"], ["a", "b"], "y has the label 'd', which is not among the classes"),
+        (["a", "b"], ["a", None], "classes has a missing label"),
+        (None, ["a", "b"], "the target y is None"),
+    ],
+    ids=str,
+)
+def test_first_labels_that_do_not_fit(y, classes, message):
+    with pytest.raises(ValueError, match=message):
+        read_first_targets(y, 2, classes)
 
 
 def test_weights_of_labels():

@@ -22,7 +22,7 @@ from udt.threads import Pool, single_threaded_blas
 from udt.training import loop
 from udt.training.fitting import fit_network, log_odds
 from udt.training.progress import History, Progress
-from udt.training.settings import Settings
+from udt.training.settings import NetworkShape, Settings
 
 N_FEATURES = 30
 SETTINGS = Settings(
@@ -60,7 +60,9 @@ def make_label_data(n=100, n_labels=3, seed=0):
 
 
 def make_network(n_classes=3, n_hidden=4, n_embedded=N_FEATURES, is_wide=True):
-    network = SparseNetwork.initialise(N_FEATURES, n_classes, n_hidden, n_embedded, is_wide, seed=0)
+    network = SparseNetwork.initialise(
+        N_FEATURES, n_classes, n_hidden, n_embedded, is_wide, 0.03, 0
+    )
     network.output[:] = np.random.RandomState(1).normal(size=network.output.shape)
     return network
 
@@ -83,14 +85,14 @@ def fit(
     rows, targets, weights = data or make_data()
     shape = {"n_classes": 3, "n_hidden": 4, "n_embedded": N_FEATURES, "is_wide": True} | shape
     with Pool(n_threads) as pool, single_threaded_blas():
-        return fit_network(
+        learnt = fit_network(
             rows,
             targets,
             weights,
             validation,
             n_features=N_FEATURES,
             n_classes=shape["n_classes"],
-            shape=(shape["n_hidden"], shape["n_embedded"], shape["is_wide"]),
+            shape=NetworkShape(shape["n_hidden"], shape["n_embedded"], shape["is_wide"], 0.03),
             settings=settings,
             patience=patience,
             random=np.random.RandomState(0),
@@ -98,6 +100,7 @@ def fit(
             pool=pool,
             positive_weights=positive_weights,
         )
+    return learnt.network, learnt.history
 
 
 def bits(network):
@@ -205,6 +208,49 @@ def test_a_pass_takes_each_row_once_and_the_rate_falls_to_zero(monkeypatch):
     assert decays[0] == 1
     assert all(after < before for before, after in pairwise(decays))
     assert 0 < decays[-1] < 0.1
+
+
+def test_rates_may_stay_as_they_are(monkeypatch):
+    decays = []
+
+    def train_batch(self, batch, decay, epoch, step):
+        decays.append(decay)
+        return 1.0
+
+    monkeypatch.setattr(loop.Trainer, "train_batch", train_batch)
+    with Pool(1) as pool:
+        list(make_trainer(pool, replace(SETTINGS, rates_fall=False)).passes(lambda n: None))
+    assert set(decays) == {1.0}
+
+
+def test_training_goes_on_from_a_network_and_its_state():
+    rows, targets, weights = make_data()
+    arguments = {
+        "n_features": N_FEATURES, "n_classes": 3, "shape": NetworkShape(4, N_FEATURES, True, 0.03),
+        "settings": SETTINGS, "patience": None, "verbose": 0,
+    }  # fmt: skip
+    with Pool(1) as pool:
+
+        def go_on(**more):
+            random = np.random.RandomState(0)
+            return fit_network(
+                rows, targets, weights, None, random=random, pool=pool, **arguments | more
+            )
+
+        first = go_on()
+        before = bits(first.network)
+        assert {name: len(sums) for name, sums in first.state.items()} == {
+            "embedding": N_FEATURES, "wide": N_FEATURES, "output": 3, "bias": 3,
+        }  # fmt: skip
+        assert (first.state["wide"] >= SETTINGS.initial_state).all()
+        second = go_on(network=first.network, state=first.state)
+        assert bits(first.network) == before
+        assert second.history.losses[-1] < first.history.losses[-1]
+        assert (second.state["wide"] >= first.state["wide"]).all()
+        afresh = go_on(network=first.network)  # larger steps: the sums begin anew
+        assert bits(afresh.network) != bits(second.network)
+        grown = go_on(network=first.network, state=first.state, n_classes=5)
+        assert grown.network.bias.shape == grown.state["bias"].shape == (5,)
 
 
 def test_training_learns():

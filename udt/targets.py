@@ -91,7 +91,7 @@ def match_targets(
 
 
 def extend_targets(y: Any, n_rows: int, classes: Array, label_format: LabelFormat) -> Targets:
-    """Number labels among known classes, behind which new ones are appended in their order.
+    """Find labels among known classes, behind which new ones are appended in their order.
 
     Raises
     ------
@@ -100,9 +100,8 @@ def extend_targets(y: Any, n_rows: int, classes: Array, label_format: LabelForma
     """
     if label_format.kind == "multiclass":
         labels = check_labels(y, n_rows)
-        found = np.unique(labels) if labels.dtype.kind not in "OU" else np.array(
-            sorted(set(labels.tolist())), dtype=labels.dtype
-        )
+        is_text = labels.dtype.kind in "OU"
+        found = np.array(sorted(set(labels.tolist()))) if is_text else np.unique(labels)
     elif label_format.kind == "lists" and label_kind(y) in ("lists", "indicator"):
         found = read_label_sets(y, n_rows, "lists")[1]
     else:
@@ -120,7 +119,7 @@ def extend_targets(y: Any, n_rows: int, classes: Array, label_format: LabelForma
 
 
 def read_first_targets(y: Any, n_rows: int, classes: Any) -> Targets:
-    """Number the labels of the first rows among all classes that will ever occur.
+    """Find the labels of the first rows among all classes that will ever occur.
 
     Parameters
     ----------
