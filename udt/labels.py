@@ -107,8 +107,8 @@ def label_kind(y: Any) -> Kind:
     """Tell how ``y`` writes labels.
 
     A SciPy sparse matrix is an indicator, and so is an array or frame of more than one column. A
-    sequence of lists, tuples or sets holds the labels of each row; but, as in scikit-learn, lists
-    or tuples of one length (two or more) with nothing but 0 and 1 in them are an indicator.
+    sequence of lists, tuples or sets holds the labels of each row; but, as in scikit-learn, lists,
+    tuples or arrays of one length (two or more) with nothing but 0 and 1 in them are an indicator.
     Anything else has one label a row.
     """
     if sp.issparse(y):
@@ -119,7 +119,7 @@ def label_kind(y: Any) -> Kind:
     rows = _as_rows(y)
     if rows is None:
         return "multiclass"
-    sizes = {len(row) if isinstance(row, (list, tuple)) else -1 for row in rows}
+    sizes = {len(row) if isinstance(row, (list, tuple, np.ndarray)) else -1 for row in rows}
     is_rectangle = len(sizes) == 1 and sizes.pop() > 1
     is_indicator = is_rectangle and all(map(_is_zero_or_one, chain.from_iterable(rows)))
     return "indicator" if is_indicator else "lists"

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from udt import persistence
-from udt.columns import Column
+from udt import defaults, persistence
+from udt.columns import ROLES, Column
 from udt.features.ready import ReadyFeatures
 from udt.features.table import CellEncoder, TableFeaturizer
 from udt.labels import LabelFormat
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
+    from udt.features.featurizer import HashingFeaturizer
 
 Array = NDArray[Any]
 _TEXT_ARRAYS = ("ngrams_", "buckets_", "weights_")
 _GROWTH_ARRAYS = ("class_rows_", "rare_")  # what partial_fit goes on from
 _CELL_ARRAYS = ("knots", "bounds", "firsts", "hashes", "hash_ids")
-_CELL_NUMBERS = ("scale", "n_features", "n_embedded", "min_df")
+_CELL_NUMBERS = ("scale", "n_features", "n_embedded")
 _PLAIN = ("threshold_", "n_features_in_", "n_iter_", "loss_curve_", "validation_scores_")
 
 
@@ -37,11 +38,13 @@ def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
         params["tokenizer"] = None  # the fitted featurizer has it
     if params["columns"] is not None:
         params["columns"] = dict(params["columns"])
+    features = _write_features(model.featurizer_, arrays)
     meta = {
         "params": persistence.plain(params),
         "labels": label_meta,
         "label_format": asdict(model.label_format_),
-        "features": _write_features(model.featurizer_, arrays),
+        "features": features,
+        "arrays": sorted(arrays),
         "names": list(getattr(model, "feature_names_in_", [])),
         **{name: getattr(model, name) for name in _PLAIN},
     }
@@ -72,7 +75,9 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
 
     meta, arrays = persistence.read_model(path)
     with persistence.reading(path):
+        _check(sorted(arrays) == meta["arrays"])
         model = UDTClassifier(**meta["params"])
+        defaults.check(model)
         model.classes_ = persistence.decode_labels(meta["labels"], arrays)
         model.label_format_ = LabelFormat(**meta["label_format"])
         model.network_ = SparseNetwork(
@@ -105,6 +110,9 @@ def _write_features(
     for i, text in enumerate(featurizer.texts_):
         names = [*_TEXT_ARRAYS, *(name for name in _GROWTH_ARRAYS if hasattr(text, name))]
         arrays.update({f"text.{i}.{name}": getattr(text, name) for name in names})
+        if text.tokenizer_ is not None:
+            utf8 = text.tokenizer_.encode()
+            arrays[f"text.{i}.tokenizer_"] = np.frombuffer(utf8, np.uint8)
     cells = featurizer.cells_
     if cells is not None:
         arrays.update({f"cells.{name}": getattr(cells, name) for name in _CELL_ARRAYS})
@@ -120,78 +128,83 @@ def _read_features(
     if "columns" not in meta:
         ready = ReadyFeatures()
         ready.scale_, ready.n_features_in_ = float(meta["scale"]), int(meta["n_features_in"])
+        _check(0 < ready.scale_ < np.inf and ready.n_features_in_ > 0)
         return ready
     featurizer = model._make_featurizer(None)
     assert isinstance(featurizer, TableFeaturizer)
-    featurizer._start_from(tuple(Column(**column) for column in meta["columns"]))
-    featurizer.n_embedded_ = meta["n_embedded"]
+    columns = tuple(Column(**column) for column in meta["columns"])
+    _check(all(column.role in ROLES for column in columns))
+    featurizer._start_from(columns)
+    featurizer.n_embedded_ = int(meta["n_embedded"])
     featurizer.ids_ = [arrays[f"ids.{i}"] for i in range(len(featurizer.ids_))]
-    for i, (text, n_buckets) in enumerate(
-        zip(featurizer.texts_, meta["n_buckets"], strict=True)
-    ):
-        text.n_buckets_ = n_buckets
+    for i, (text, n_buckets) in enumerate(zip(featurizer.texts_, meta["n_buckets"], strict=True)):
+        text.n_buckets_ = int(n_buckets)
         for name in _TEXT_ARRAYS:
             setattr(text, name, arrays[f"text.{i}.{name}"])
         for name in _GROWTH_ARRAYS:
             if f"text.{i}.{name}" in arrays:
                 setattr(text, name, arrays[f"text.{i}.{name}"])
-        _check_text(text)
+        utf8 = arrays.get(f"text.{i}.tokenizer_")
+        text.tokenizer_ = None if utf8 is None else utf8.tobytes().decode()
+        text._token_encoder()  # raises if that is no tokenizer
+        _check_text(text, len(model.classes_) + 1)
     if featurizer.cells_ is not None:
         _read_cells(featurizer.cells_, meta["cells"], arrays)
     sizes = [len(text.buckets_) for text in featurizer.texts_]
     if featurizer.cells_ is not None:
         sizes.insert(0, featurizer.cells_.n_features)
     _check(sizes == [len(ids) for ids in featurizer.ids_])
-    n_features = sum(sizes)
-    _check(all(_is_within(ids, n_features) for ids in featurizer.ids_))
+    _check(all(_is_within(ids, sum(sizes), np.int64) for ids in featurizer.ids_))
     return featurizer
 
 
 def _read_cells(cells: CellEncoder, meta: dict[str, Any], arrays: dict[str, Array]) -> None:
     for name in _CELL_ARRAYS:
         setattr(cells, name, arrays[f"cells.{name}"])
-    for name in _CELL_NUMBERS:
-        setattr(cells, name, meta[name])
+    cells.scale = float(meta["scale"])
+    cells.n_features, cells.n_embedded = int(meta["n_features"]), int(meta["n_embedded"])
     cells.rare = arrays.get("cells.rare")
-    n = len(cells.firsts)
-    _check(
-        n == cells.n_numbers()
-        and cells.firsts.shape == (n, 6)
-        and cells.bounds.shape == (n, 4, 2)
-        and cells.hashes.shape == cells.hash_ids.shape
-        and _is_within(cells.bounds, len(cells.knots) + 1)
-        and _is_within(cells.firsts + 1, cells.n_features + 1)
-        and _is_within(cells.hash_ids, cells.n_features)
-        and bool(np.all(np.diff(cells.bounds) >= 0))
-        and bool(
-            np.all(
-                cells.firsts[:, :4] + np.diff(cells.bounds)[..., 0] <= cells.n_features
-            )
-        )
-    )
+    n = cells.n_numbers()
+    _check(cells.firsts.shape == (n, 6) and cells.bounds.shape == (n, 4, 2))
+    _check(cells.hashes.ndim == 1 and cells.hashes.shape == cells.hash_ids.shape)
+    _check(cells.hashes.dtype == np.uint32)
+    _check(cells.knots.ndim == 1 and cells.knots.dtype == np.float64)
+    _check(bool(np.isfinite(cells.knots).all()) and 0 < cells.scale < np.inf)
+    _check(_is_within(cells.bounds, len(cells.knots) + 1, np.int64))
+    _check(_is_within(cells.hash_ids, cells.n_features, np.int64))
+    lengths = np.diff(cells.bounds)[..., 0]
+    _check(bool(np.all(lengths >= 0)))
+    firsts, counts = cells.firsts, np.pad(lengths, ((0, 0), (0, 2)), constant_values=1)
+    _check(firsts.dtype == np.int64 and bool(np.all(firsts >= -1)))
+    _check(bool(np.all(firsts + counts <= cells.n_features)))
+    _check(bool(np.all((firsts[:, :4] >= 0) | (lengths == 0))))
+    if cells.rare is not None:
+        _check(cells.rare.dtype == np.uint32 and cells.rare.ndim == 2 and len(cells.rare) == 2)
 
 
-def _check_text(text: Any) -> None:
-    _check(
-        text.ngrams_.shape == (4,)
-        and bool(np.all((text.ngrams_ >= 0) & (text.ngrams_ <= 32)))
-        and text.buckets_.shape == text.weights_.shape
-        and _is_within(text.buckets_, text.n_buckets_)
-        and text.n_buckets_.bit_count() == 1
-    )
+def _check_text(text: HashingFeaturizer, n_classes: int) -> None:
+    ngrams = text.ngrams_
+    _check(ngrams.shape == (4,) and _is_within(ngrams, 33, np.int64))
+    _check(0 < text.n_buckets_ <= 2**31 and text.n_buckets_.bit_count() == 1)
+    _check(text.buckets_.ndim == 1 and text.buckets_.shape == text.weights_.shape)
+    _check(_is_within(text.buckets_, text.n_buckets_, np.int64))
+    _check(text.weights_.dtype == np.float32)
+    rare = getattr(text, "rare_", np.zeros((2, 0), dtype=np.uint32))
+    _check(rare.ndim == 2 and len(rare) == 2 and _is_within(rare[0], text.n_buckets_, np.uint32))
+    rows = getattr(text, "class_rows_", np.zeros(0))
+    _check(rows.ndim == 1 and len(rows) <= n_classes and rows.dtype == np.float64)
 
 
 def _check_network(model: UDTClassifier) -> None:
     network, n_classes = model.network_, len(model.classes_)
-    _check(
-        network.wide.shape[1:] == network.bias.shape == (n_classes,)
-        and network.output.shape == (n_classes, *network.embedding.shape[1:])
-        and all(array.dtype == np.float32 for array in network.arrays().values())
-    )
+    _check(all(array.dtype == np.float32 for array in network.arrays().values()))
+    _check(network.wide.ndim == network.embedding.ndim == 2)
+    _check(network.wide.shape[1:] == network.bias.shape == (n_classes,))
+    _check(network.output.shape == (n_classes, network.embedding.shape[1]))
 
 
-def _is_within(numbers: Array, end: int) -> bool:
-    return bool(np.all((numbers >= 0) & (numbers < end)))
+def _is_within(numbers: Array, end: int, dtype: type) -> bool:
+    return numbers.dtype == dtype and bool(np.all((numbers >= 0) & (numbers < end)))
 
 
 def _check(fits: bool) -> None:

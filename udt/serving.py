@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from udt.compilation import kernel
 from udt.columns import read_row
+from udt.compilation import kernel
 from udt.features.cells import DATE_PARTS, date_parts, encode_rows, join_rows
 from udt.features.featurizer import HashingFeaturizer
 from udt.features.hashing import murmur3_32
@@ -148,12 +148,13 @@ class Server:
             return text_logits(*text.utf8(row), *text.arguments, *self._network)
         if not isinstance(row, Mapping):
             return None
-        values = read_row(row, self._columns)
+        try:
+            values = read_row(row, self._columns)
+        except ValueError:
+            return None  # which names its columns otherwise, or is bad input: see `read_columns`
         if not self._texts:
             assert self._cells is not None
-            return cells_logits(
-                *self._cells.arrays(values), *self._cells.arguments, *self._network
-            )
+            return cells_logits(*self._cells.arrays(values), *self._cells.arguments, *self._network)
         texts = [value for role, value in zip(self._roles, values, strict=True) if role == "text"]
         parts = [
             text_row(*part.utf8(text), *part.arguments)
@@ -180,12 +181,13 @@ class _TextPart:
 
     def __init__(self, featurizer: HashingFeaturizer) -> None:
         self._normalise = featurizer._normalise
+        self._takes_ascii = getattr(featurizer, "tokenizer_", None) is None
         self.arguments = (
             *featurizer._hash_arguments(), featurizer.weights_, featurizer._norms(),
         )  # fmt: skip
 
     def utf8(self, text: str) -> tuple[NDArray[np.uint8], int]:
-        if not text.isascii():
+        if not (self._takes_ascii and text.isascii()):
             text = self._normalise(text)
         utf8 = text.encode()
         # NumPy refuses an empty buffer, so an empty text is none of the bytes of a space.

@@ -252,7 +252,8 @@ def check_weights(
                 f"class_weight[{classes.tolist()[number]!r}] is {factors[number]}: weights must be "
                 "finite and not negative."
             )
-        weights = weights * factors[np.searchsorted(classes, labels)]
+        order = np.argsort(classes, kind="stable")  # a warm start appends classes
+        weights = weights * factors[order[np.searchsorted(classes, labels, sorter=order)]]
         if not np.any(weights):
             raise ValueError("class_weight and sample_weight leave no row with a positive weight.")
     weights = weights / weights.max()  # so that no sum overflows

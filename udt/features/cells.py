@@ -75,7 +75,7 @@ def make_table(keys: Array, ids: Array, table: Array) -> None:
 
 
 @kernel
-def find(table: Array, key: int) -> int:
+def find(table: Array, key: int) -> np.int64:
     """Give the id of a key, or -1."""
     mask = table.shape[0] - 1
     slot = np.int64(key) & mask
@@ -98,7 +98,7 @@ def knot_below(knots: Array, start: int, end: int, x: float) -> int:
 
 
 @kernel
-def encode_number(
+def encode_number(  # noqa: C901
     x: float, knots: Array, bounds: Array, firsts: Array, scale: float, n: int,
     indices: Array, values: Array,
 ) -> int:  # fmt: skip

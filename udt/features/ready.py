@@ -14,11 +14,11 @@ _MAX_VALUE = 1e15  # of a feature beside a row's length: keeps float32 from over
 
 
 class ReadyRows:
-    """Rows of a sparse matrix, checked.
+    """Rows of a sparse matrix, or of an array in its place, checked.
 
     Parameters
     ----------
-    X : sparse matrix of shape (n_rows, n_features)
+    X : sparse matrix or ndarray of shape (n_rows, n_features)
 
     Raises
     ------
@@ -28,6 +28,8 @@ class ReadyRows:
 
     def __init__(self, X: Any) -> None:
         matrix = check_array(X, accept_sparse="csr", dtype=np.float32, input_name="X")
+        if isinstance(matrix, np.ndarray):
+            matrix = sp.csr_matrix(matrix)
         if not matrix.has_canonical_format:
             matrix = matrix.copy()
             matrix.sum_duplicates()
@@ -71,6 +73,9 @@ class ReadyFeatures:
         self.scale_ = 1 / float(np.median(lengths[lengths > 0])) if lengths.any() else 1.0
         self.n_features_in_ = int(matrix.shape[1])
         return self._transform(rows)
+
+    def _forget_rare(self) -> None:
+        """Do nothing: no feature is too rare."""
 
     def _partial_fit(
         self, rows: ReadyRows, targets: Any = None, weights: Array | None = None

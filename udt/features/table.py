@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 #: Length of the cells of a row, and of each of its texts, where there are more parts than one.
 PART_LENGTH = 0.7
-_ROWS_PER_BLOCK = 8192
+_ROWS_PER_BLOCK, _ENTRIES_PER_BLOCK = 8192, 1 << 22
 _SAMPLE = 1 << 18  # rows that quantiles are taken from
 #: Share of distinct values up to which a number's exact values are features too.
 _RECURRING = 0.5
@@ -227,9 +227,9 @@ class CellEncoder:
         from udt.features.cells import encode_rows
 
         state = self.state()
+        size = max(1, min(_ROWS_PER_BLOCK, _ENTRIES_PER_BLOCK // (8 * len(self.roles))))
         parts = pool.map(
-            lambda block: encode_rows(*arrays, *block, *state),
-            blocks(len(arrays[0]), _ROWS_PER_BLOCK),
+            lambda block: encode_rows(*arrays, *block, *state), blocks(len(arrays[0]), size)
         )
         n_before = np.cumsum([0, *(part[0][-1] for part in parts)])
         indptr = np.concatenate(
@@ -406,10 +406,20 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
             min_df=self.min_df,
             n_buckets=self.n_buckets,
             strip_accents=self.strip_accents,
+            tokenizer=self.tokenizer,
             weighting=self.weighting,
             seed=seed,
             n_jobs=self.n_jobs,
         )
+
+    def _forget_rare(self) -> None:
+        """Forget what has been too rare so far: the next rows come again, or instead of it."""
+        self.texts_ = [copy(text) for text in self.texts_]
+        for text in self.texts_:
+            text.__dict__.pop("rare_", None)
+        if self.cells_ is not None:
+            self.cells_ = copy(self.cells_)
+            self.cells_.rare = None
 
     def _grow(
         self,
@@ -435,7 +445,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         return self._join(matrices, pool)
 
     def _number_features(self, matrices: list[sp.csr_matrix]) -> None:
-        """Number the new features of all parts: cells, then n-grams by frequency, then details."""
+        """Give new features their numbers: cells, n-grams by frequency, then details."""
         n_known = sum(map(len, self.ids_))
         new = [
             np.arange(len(ids), matrix.shape[1])
@@ -520,7 +530,8 @@ def quantile_knots(values: Array, counts: Array, size: int) -> Array:
     n_light = max(2, size - int(is_heavy.sum()))
     targets = np.linspace(0, light.sum(), n_light + 1)[1:-1]
     places = np.searchsorted(np.cumsum(light), targets)
-    return values[np.unique(np.concatenate([[0, len(values) - 1], places, np.flatnonzero(is_heavy)]))]
+    ends = [0, len(values) - 1]
+    return values[np.unique(np.concatenate([ends, places, np.flatnonzero(is_heavy)]))]
 
 
 def utf8(column: Any) -> tuple[Array, Array]:
