@@ -20,7 +20,7 @@ def make_rows(n=40, n_features=30, seed=0):
 def make_network(n_features=30, n_classes=5, n_hidden=8, n_embedded=30, is_wide=True):
     """Weights of any size, since new ones are mostly zero."""
     network = SparseNetwork.initialise(
-        n_features, n_classes, n_hidden, n_embedded, is_wide, 0.03, 0
+        n_classes, n_hidden, n_embedded, n_features if is_wide else 0, 0.03, 0
     )
     random = np.random.default_rng(1)
     for array in network.arrays().values():
@@ -41,7 +41,7 @@ SHAPES = {
 
 
 def test_a_new_network_takes_all_classes_for_alike():
-    network = SparseNetwork.initialise(30, 5, 8, 20, True, 0.03, 0)
+    network = SparseNetwork.initialise(5, 8, 20, 30, 0.03, 0)
     assert network.wide.shape == (30, 5)
     assert network.embedding.shape == (20, 8)
     assert network.output.shape == (5, 8)
@@ -55,14 +55,14 @@ def test_a_new_network_takes_all_classes_for_alike():
 
 def test_a_new_network_follows_its_seed():
     first, again, other = (
-        SparseNetwork.initialise(30, 5, 8, 20, True, 0.03, seed) for seed in (0, 0, 1)
+        SparseNetwork.initialise(5, 8, 20, 30, 0.03, seed) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first.embedding, again.embedding)
     assert (first.embedding != other.embedding).any()
 
 
 def test_a_network_without_the_linear_path_has_no_rows_there():
-    network = SparseNetwork.initialise(30, 5, 8, 30, False, 0.03, 0)
+    network = SparseNetwork.initialise(5, 8, 30, 0, 0.03, 0)
     assert network.wide.shape == (0, 5)
 
 
@@ -70,7 +70,7 @@ def test_a_network_without_the_linear_path_has_no_rows_there():
 def test_a_grown_network_gives_old_classes_and_features_what_they_had(is_wide):
     network, rows = make_network(is_wide=is_wide), make_rows()
     before = network.copy()
-    grown = network.grown(40, 7, 35, 0.03, 0)
+    grown = network.grown(7, 35, 40 if is_wide else 0, 0.03, 0)
     assert grown.wide.shape == (40 if is_wide else 0, 7)
     assert grown.embedding.shape == (35, 8)
     assert grown.output.shape == (7, 8)

@@ -17,7 +17,7 @@ from udt.training.thresholds import best_threshold, tune_threshold
 def make_problem(n=700, n_labels=5, seed=0):
     """Give a network, rows, and labels that follow its probabilities, though not at 0.5."""
     matrix = sp.random(n, 20, 0.3, format="csr", dtype=np.float32, random_state=seed)
-    network = SparseNetwork.initialise(20, n_labels, 0, 0, True, 0.03, seed)
+    network = SparseNetwork.initialise(n_labels, 0, 0, 20, 0.03, seed)
     random = np.random.default_rng(seed)
     network.wide[:] = random.normal(size=network.wide.shape)
     network.bias[:] = -1.5

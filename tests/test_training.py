@@ -61,7 +61,7 @@ def make_label_data(n=100, n_labels=3, seed=0):
 
 def make_network(n_classes=3, n_hidden=4, n_embedded=N_FEATURES, is_wide=True):
     network = SparseNetwork.initialise(
-        N_FEATURES, n_classes, n_hidden, n_embedded, is_wide, 0.03, 0
+        n_classes, n_hidden, n_embedded, N_FEATURES if is_wide else 0, 0.03, 0
     )
     network.output[:] = np.random.RandomState(1).normal(size=network.output.shape)
     return network
@@ -90,9 +90,10 @@ def fit(
             targets,
             weights,
             validation,
-            n_features=N_FEATURES,
             n_classes=shape["n_classes"],
-            shape=NetworkShape(shape["n_hidden"], shape["n_embedded"], shape["is_wide"], 0.03),
+            shape=NetworkShape(
+                shape["n_hidden"], shape["n_embedded"], N_FEATURES * shape["is_wide"], 0.03
+            ),
             settings=settings,
             patience=patience,
             random=np.random.RandomState(0),
@@ -226,7 +227,7 @@ def test_rates_may_stay_as_they_are(monkeypatch):
 def test_training_goes_on_from_a_network_and_its_state():
     rows, targets, weights = make_data()
     arguments = {
-        "n_features": N_FEATURES, "n_classes": 3, "shape": NetworkShape(4, N_FEATURES, True, 0.03),
+        "n_classes": 3, "shape": NetworkShape(4, N_FEATURES, N_FEATURES, 0.03),
         "settings": SETTINGS, "patience": None, "verbose": 0,
     }  # fmt: skip
     with Pool(1) as pool:

@@ -76,8 +76,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         or half of it if it is alone. Rates fall linearly to 0.
     threshold : float or "tuned", default=0.5
         Probability from which on `predict` gives a label, where rows may have any number of them.
-        "tuned" holds out ``validation_fraction`` of the rows (or uses ``X_val``) and takes what
-        gives them the best micro-averaged F1.
+        "tuned" holds out ``validation_fraction`` of the rows (or uses ``X_val``), takes what gives
+        them the best micro-averaged F1, and trains again on all rows, which doubles the time.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights it finds. Columns keep their roles and features
         their meaning; new classes and frequent new n-grams and categories are appended.
@@ -244,9 +244,10 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         """
         defaults.check(self)
         goes_on = self.warm_start and hasattr(self, "network_")
+        data = self._check_input(X) if goes_on else read_input(X)
         featurizer = copy(self.featurizer_) if goes_on else self._make_featurizer(X)
-        data = read_input(X)
         if goes_on:
+            featurizer._forget_rare()
             target = targets.extend_targets(y, data.n_rows, self.classes_, self.label_format_)
         else:
             target = targets.read_targets(y, data.n_rows)
@@ -259,9 +260,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             network=self.network_ if goes_on else None,
         )
 
-    def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
-    ) -> Self:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Go on training with one pass over more rows.
 
         The first call decides what columns are, where the knots of numbers lie and how long n-grams
@@ -286,17 +285,26 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             If ``y`` holds a label that is not in ``classes``, or as in `fit`.
         """
         defaults.check(self)
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} needs all rows at once, which partial_fit has "
+                "not: give a dict."
+            )
         if self.threshold == "tuned" and not hasattr(self, "network_"):
             raise ValueError(
-                'threshold="tuned" needs rows to hold out, which partial_fit has not: give a number.'
+                'threshold="tuned" needs rows to hold out, which partial_fit has not: give a '
+                "number."
             )
         is_first = not hasattr(self, "network_")
+        data = read_input(X) if is_first else self._check_input(X)
         featurizer = self._make_featurizer(X) if is_first else copy(self.featurizer_)
-        data = read_input(X)
         if is_first:
             target = targets.read_first_targets(y, data.n_rows, classes)
         else:
-            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            is_known = classes is None or np.array_equal(
+                np.unique(classes), np.unique(self.classes_)
+            )
+            if not is_known:
                 raise ValueError(
                     f"classes={classes!r} is not what the first call was given, "
                     f"{self.classes_!r}: leave it out, or give the same."
@@ -325,6 +333,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         validation: tuple[Any, Any, Array] | None = None,
         network: SparseNetwork | None = None,
         is_partial: bool = False,
+        threshold: float | None = None,
     ) -> Self:
         """Train a network, or a grown copy of ``network``, and take over what was learnt."""
         from udt.training.fitting import fit_network
@@ -332,9 +341,13 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         classes, numbers = target.classes, target.numbers
         random = check_random_state(self.random_state)
         weights, positive_weights = self._weights(sample_weight, target)
-        data, numbers, weights = _take(weights > 0, data, numbers, weights)
-        tunes = target.is_multilabel and self.threshold == "tuned" and not is_partial
         stops = self.early_stopping and not is_partial
+        tunes = target.is_multilabel and self.threshold == "tuned" and not is_partial
+        tunes = tunes and threshold is None
+        again = None  # what to train on all rows with the threshold that the held-out ones gave
+        if tunes and validation is None and not stops:
+            again = (copy(featurizer), data, target, sample_weight)
+        data, numbers, weights = _take(weights > 0, data, numbers, weights)
         if validation is None and (stops or tunes):
             held_out = self._hold_out(numbers, random)
             validation = _take(held_out, data, numbers, weights)
@@ -342,11 +355,12 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
         goes_on = network is not None or is_partial
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
-            learn = featurizer._partial_fit if goes_on else featurizer._fit_transform
-            lists = numbers
+            learn: Any = featurizer._partial_fit if goes_on else featurizer._fit_transform
+            lists: Any = numbers
             if isinstance(numbers, LabelSets):
                 lists = (numbers.indptr, numbers.indices)
-            rows = learn(data, lists, weights if sample_weight is not None else None)
+            is_weighted = sample_weight is not None or self.class_weight is not None
+            rows = learn(data, lists, weights if is_weighted else None)
             checked = None
             if validation is not None:
                 checked = (_csr(featurizer._transform(validation[0])), *validation[1:])
@@ -356,7 +370,6 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
                 numbers,
                 weights,
                 checked,
-                n_features=rows.shape[1],
                 n_classes=len(classes),
                 shape=shape,
                 settings=defaults.settings(
@@ -370,17 +383,18 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
                 network=network,
                 state=self._state if is_partial and network is not None else None,
             )
-            threshold = 0.5 if self.threshold == "tuned" else float(self.threshold)
             if tunes:
                 from udt.training.thresholds import tune_threshold
 
                 assert checked is not None
                 threshold = tune_threshold(learnt.network, *checked, pool)
-            elif is_partial and self.threshold == "tuned":
-                threshold = self.threshold_
+        if again is not None:
+            return self._learn(*again, network=network, threshold=threshold)
+        if threshold is None:
+            threshold = self._fixed_threshold(is_partial)
         self.classes_ = classes
         self.label_format_ = target.format
-        self.threshold_ = threshold
+        self.threshold_: float = threshold
         self.featurizer_ = featurizer
         self.columns_ = featurizer.columns_
         self.network_ = learnt.network
@@ -388,20 +402,28 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_iter_ = len(learnt.history.losses)
         self.loss_curve_ = learnt.history.losses
         self.validation_scores_ = learnt.history.scores
-        self._take_names(data)
+        if network is None:
+            self._take_names(data)
         self._state: dict[str, Array] | None = learnt.state
         self._server: Server | None = None
         return self
 
+    def _fixed_threshold(self, is_partial: bool) -> float:
+        if self.threshold != "tuned":
+            return float(self.threshold)
+        return self.threshold_ if is_partial else 0.5
+
     def _take_names(self, data: Table | ReadyRows) -> None:
-        if isinstance(data, Table) and data.named and not hasattr(self, "feature_names_in_"):
-            self.feature_names_in_ = np.array(
-                [column.name for column in self.columns_], dtype=object
-            )
+        """Keep the names of columns, if they have any."""
+        if isinstance(data, Table) and data.named:
+            names = [column.name for column in self.columns_]
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     def _weights(self, sample_weight: Any, target: targets.Targets) -> tuple[Array, Array | None]:
         """Give weights of rows, and of labels where rows have any number of them."""
-        if target.is_multilabel:
+        if isinstance(target.numbers, LabelSets):
             labels = np.zeros(len(target.numbers))
             weights = targets.check_weights(sample_weight, None, labels)
             return weights, targets.check_positive_weights(self.class_weight, target.classes)
@@ -484,8 +506,10 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
     def _predict_sets(self, X: Any, one: Array | None) -> LabelSets:
         """Give the labels of each row that are more probable than the threshold."""
-        cut = np.log(self.threshold_) - np.log1p(-self.threshold_)
-        parts = self._map(X, one, lambda logits: LabelSets.from_mask(logits > cut))
+        from udt.network.model import sigmoid
+
+        cut = np.float32(self.threshold_)
+        parts = self._map(X, one, lambda logits: LabelSets.from_mask(sigmoid(logits) >= cut))
         return LabelSets.concatenate(parts)
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
@@ -572,7 +596,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         from sklearn.metrics import accuracy_score
 
         found = self._predict_sets(X, None)
-        truth = targets.match_targets(y, len(found), self.classes_, self.label_format_, "y")
+        truth: Any = targets.match_targets(y, len(found), self.classes_, self.label_format_, "y")
         written = LabelFormat("sparse indicator")
         pair = (written.write(sets, self.classes_) for sets in (truth, found))
         return float(accuracy_score(*pair, sample_weight=sample_weight))
@@ -596,14 +620,22 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         return np.concatenate(self._map(data, one, function))
 
     def _check_input(self, X: Any) -> Table | ReadyRows:
-        """Give rows to predict, or raise."""
+        """Give rows of the kind that fit was given, or raise."""
         if isinstance(X, (Table, ReadyRows)):
             return X
-        is_ready = isinstance(self.featurizer_, ReadyFeatures)
-        if sp.issparse(X) != is_ready:
+        check_is_fitted(self, "network_")
+        if not isinstance(self.featurizer_, ReadyFeatures):
+            if sp.issparse(X):
+                raise TypeError(
+                    "X is a sparse matrix, but fit was given text or a table: give the same kind, "
+                    "such as X.toarray()."
+                )
+        elif isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biuf":
+            return ReadyRows(X)
+        elif not sp.issparse(X):
             raise TypeError(
-                f"X is {'a sparse matrix' if sp.issparse(X) else 'no sparse matrix'}, but fit was "
-                f"given {'one' if is_ready else 'text or a table'}: give the same kind."
+                "X is no sparse matrix, but fit was given one: give the same kind, or a 2-D array "
+                "of numbers."
             )
         return read_input(X)
 
@@ -613,7 +645,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             return [function(one)]
         data = self._check_input(X)
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
-            rows = _csr(self.featurizer_._transform(data))
+            transform: Any = self.featurizer_._transform
+            rows = _csr(transform(data))
             return self.network_.map_logits(rows, function, pool)
 
     def _logits_of_one(self, X: Any) -> Array | None:
@@ -677,4 +710,3 @@ def _take(mask: Array, data: Any, numbers: Any, weights: Array) -> tuple[Any, An
 
 def _csr(matrix: sp.csr_matrix) -> CSR:
     return matrix.indptr, matrix.indices, matrix.data
-

@@ -76,30 +76,36 @@ def network_shape(
 ) -> NetworkShape:
     """Give the shape of a new network, or of what ``network`` grows to."""
     n_classes = len(target.classes)
+    n_affordable = min(n_features, MAX_WIDE_WEIGHTS // n_classes)
     learns_cells = _learns_cells(featurizer, target)
     spread = CELLS_RANGE if learns_cells else TEXT_RANGE
     if network is not None:
         n_embedded, hidden = network.embedding.shape
-        is_wide = len(network.wide) > 0
-        if not is_wide or n_embedded == len(network.wide):
+        n_wide = len(network.wide)
+        if n_embedded >= n_wide:
             n_embedded = n_features
-        return NetworkShape(hidden, n_embedded, is_wide, spread)
-    is_affordable = n_features * n_classes <= MAX_WIDE_WEIGHTS
-    may_be_wide = model.wide is not False
+        return NetworkShape(hidden, n_embedded, n_wide and max(n_wide, n_affordable), spread)
+    n_wide = n_features
+    if model.wide is None:
+        # Of many labels, which need no softmax, the commonest features' linear weights pay too.
+        n_wide = n_affordable if n_affordable == n_features or target.is_multilabel else 0
+    elif not model.wide:
+        n_wide = 0
     if model.hidden_size is not None:
         hidden = int(model.hidden_size)
-    elif is_affordable and may_be_wide and _is_binary(target) and not learns_cells:
+    elif n_wide and _is_binary(target) and not learns_cells:
         hidden = 0  # one direction separates two classes: a hidden layer only memorises
     else:
-        hidden = 32 if n_classes <= 128 else 128
-    wide = bool(is_affordable if model.wide is None else model.wide) or hidden == 0
+        hidden = 32 if n_classes <= 128 or (n_wide and target.is_multilabel) else 128
+    if not hidden:
+        n_wide = n_features
     embedded = n_features
-    if wide:
+    if n_wide:
         embedded = featurizer.n_embedded_
         if learns_cells and isinstance(featurizer, TableFeaturizer) and featurizer.cells_:
             embedded = featurizer.cells_.n_embedded  # n-grams have linear weights only
         embedded = min(embedded, MAX_EMBEDDING_WEIGHTS // max(hidden, 1))
-    return NetworkShape(hidden, embedded, wide, spread)
+    return NetworkShape(hidden, embedded, n_wide, spread)
 
 
 def settings(
@@ -116,27 +122,33 @@ def settings(
     has_text = isinstance(featurizer, ReadyFeatures) or bool(featurizer.texts_)
     n_rows = max(n_rows, 1)
     batch_size = 1 << int(np.clip(math.log2(n_rows / 64), 5, 10 if has_text else 8))
-    passes = math.sqrt((1.5e6 if has_text else 4e6) / n_rows)
+    passes = min(20, math.sqrt((1.5e6 if has_text else 4e6) / n_rows))
     if learns_cells or not shape.hidden:
         passes = max(passes, 8)
     rate = model.learning_rate_init or (0.4 if has_text else 0.6)
+    wide_dropout = 0.2 if has_text else 0.1
     if learns_cells:  # numbers and categories interact: the hidden layer has much to learn
-        hidden_rate, head_rate, hidden_dropout = 0.6 / 0.4 * rate, rate / 2, 0.1
-    elif shape.is_wide:  # beside a linear path it learns slowly what that path leaves over
+        hidden_rate, head_rate, hidden_dropout = rate, rate / 3, 0.1
+    elif target.is_multilabel:
+        passes /= 2
+        hidden_rate, head_rate, hidden_dropout, wide_dropout = rate, rate / 2, 0.4, 0.0
+    elif shape.n_wide:  # beside a linear path it learns slowly what that path leaves over
         hidden_rate, head_rate, hidden_dropout = rate / 4, rate / 8, 0.4
     else:
         hidden_rate, head_rate, hidden_dropout = rate / 2, rate / 2, 0.0
     return Settings(
-        max_iter=1 if is_partial else int(model.max_iter or np.clip(round(passes), 1, 20)),
+        max_iter=1 if is_partial else int(model.max_iter or max(1, round(passes))),
         batch_size=int(min(model.batch_size or batch_size, n_rows)),
         wide_rate=rate,
         hidden_rate=hidden_rate,
         head_rate=head_rate,
         dropout=_first(model.dropout, 0.0),
-        wide_dropout=_first(model.dropout, 0.2 if has_text else 0.1),
+        wide_dropout=_first(model.dropout, wide_dropout),
         hidden_dropout=_first(model.hidden_dropout, hidden_dropout),
         label_smoothing=float(model.label_smoothing),
-        initial_state=0.1 if shape.is_wide else 0.01,
+        initial_state=0.1 if shape.n_wide else 0.01,
+        # Without it labels, most of which are rare, are given too seldom.
+        positive_weight=4.0 if target.is_multilabel else 1.0,
         rates_fall=not is_partial,
     )
 

@@ -46,17 +46,16 @@ class SparseNetwork:
     @classmethod
     def initialise(
         cls,
-        n_features: int,
         n_classes: int,
         n_hidden: int,
         n_embedded: int,
-        is_wide: bool,
+        n_wide: int,
         embedding_range: float,
         seed: int,
     ) -> Self:
         """Give a network of random embeddings and zeros elsewhere: all classes alike."""
         return cls(
-            wide=np.zeros((n_features if is_wide else 0, n_classes), dtype=np.float32),
+            wide=np.zeros((n_wide, n_classes), dtype=np.float32),
             embedding=_random_embeddings(n_embedded, n_hidden, embedding_range, seed),
             output=np.zeros((n_classes, n_hidden), dtype=np.float32),
             bias=np.zeros(n_classes, dtype=np.float32),
@@ -76,7 +75,7 @@ class SparseNetwork:
         return type(self)(**{name: array.copy() for name, array in self.arrays().items()})
 
     def grown(
-        self, n_features: int, n_classes: int, n_embedded: int, embedding_range: float, seed: int
+        self, n_classes: int, n_embedded: int, n_wide: int, embedding_range: float, seed: int
     ) -> Self:
         """Copy the weights, with room for more features and classes behind those there are.
 
@@ -85,9 +84,8 @@ class SparseNetwork:
         n_old, n_hidden = self.embedding.shape
         more = _random_embeddings(max(0, n_embedded - n_old), n_hidden, embedding_range, seed)
         n_new = n_classes - self.n_classes
-        n_wide = n_features if len(self.wide) else 0
         return type(self)(
-            wide=np.pad(self.wide, ((0, n_wide - len(self.wide)), (0, n_new))),
+            wide=np.pad(self.wide, ((0, max(0, n_wide - len(self.wide))), (0, n_new))),
             embedding=np.concatenate([self.embedding, more]),
             output=np.pad(self.output, ((0, n_new), (0, 0))),
             bias=np.pad(self.bias, (0, n_new), constant_values=self.bias.min()),

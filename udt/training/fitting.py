@@ -35,7 +35,6 @@ def fit_network(
     weights: Array,
     validation: tuple[CSR, Targets, Array] | None,
     *,
-    n_features: int,
     n_classes: int,
     shape: NetworkShape,
     settings: Settings,
@@ -55,7 +54,7 @@ def fit_network(
     targets : ndarray of shape (n,), int64, or LabelSets
     weights : ndarray of shape (n,), float32
     validation : tuple (rows, targets, weights) or None
-    n_features, n_classes : int
+    n_classes : int
     shape : NetworkShape
     settings : Settings
     patience : int or None
@@ -80,14 +79,13 @@ def fit_network(
     for _ in range(_MAX_TRIES):
         if network is None:
             trained = SparseNetwork.initialise(
-                n_features, n_classes, shape.hidden, shape.embedded, shape.is_wide,
-                shape.embedding_range, seed,
-            )  # fmt: skip
+                n_classes, shape.hidden, shape.embedded, shape.n_wide, shape.embedding_range, seed
+            )
             if isinstance(targets, LabelSets):
                 trained.bias[:] = log_odds(targets, weights)
         else:
             trained = network.grown(
-                n_features, n_classes, shape.embedded, shape.embedding_range, seed
+                n_classes, shape.embedded, shape.n_wide, shape.embedding_range, seed
             )
         trainer = Trainer(
             trained, rows, targets, weights, settings, key, pool, positive_weights, state

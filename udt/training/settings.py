@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 
 class NetworkShape(NamedTuple):
-    """Units of the hidden layer, features with embeddings, and whether there is a linear path.
+    """Units of the hidden layer, and the features with embeddings and in the linear path.
+
+    Both are the first so many features.
 
     Embeddings start uniformly within plus or minus ``embedding_range``.
     """
 
     hidden: int
     embedded: int
-    is_wide: bool
+    n_wide: int
     embedding_range: float
 
 
