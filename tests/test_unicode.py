@@ -6,9 +6,10 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from udt.features import unicode
 from udt.features.unicode import normalise
 
 TEXT = st.text(
@@ -23,6 +24,54 @@ TEXT = st.text(
 
 def words(text, strip_accents=False):
     return normalise(text, strip_accents).split()
+
+
+def naive_normalise(text, strip_accents):
+    """The slow obvious twin: each step on the whole text."""
+    text = unicodedata.normalize("NFKC", unicode._IGNORABLE.sub("", text))
+    text = unicodedata.normalize("NFKC", text.casefold())
+    if strip_accents:
+        text = unicodedata.normalize("NFD", text)
+        text = "".join(c for c in text if unicodedata.category(c) != "Mn")
+        text = unicodedata.normalize("NFC", text)
+    text = re.sub(f"[{unicode._UNSPACED}][{unicode._MARKS}]*", r" \g<0> ", text)
+    spread = []
+    for c in text:
+        is_of_word = c.isascii() or c.isalnum() or unicodedata.category(c)[0] == "M"
+        is_symbol = unicodedata.category(c) in ("So", "Sk", "Sc", "Sm")
+        spread.append(c if is_of_word else f" {c} " if is_symbol else " ")
+    return re.sub(f"(?:^| )[{unicode._ACCENTS}]+", " ", "".join(spread))
+
+
+# What depends on its neighbours, or is taken away between them.
+MARKS = st.characters(categories=["Mn", "Mc", "Cf"])
+JAMO = st.characters(min_codepoint=0x1100, max_codepoint=0x11FF)
+HALFWIDTH = st.characters(min_codepoint=0xFF60, max_codepoint=0xFFDF, exclude_categories=["Cn"])
+
+
+@settings(max_examples=1000)
+@given(st.text(st.one_of(TEXT.map(lambda t: t[:1] or "a"), MARKS, JAMO, HALFWIDTH)), st.booleans())
+@example("e\u200d\u0301" * 9, False)
+@example("\u0301" + "б" * 20, False)
+@example("б" * 20 + "\u0301\u0345", True)
+@example("ｶﾞ" * 20, False)
+@example("한\u11ab" * 20, True)
+@example("İ\u0301", True)
+@example("\ud800é\udfff\u0301", False)
+def test_normalise_is_its_naive_twin(text, strip_accents):
+    for whole in (text, "plain words " * 9 + text):  # many and few characters beyond ASCII
+        assert normalise(whole, strip_accents) == naive_normalise(whole, strip_accents)
+
+
+@pytest.mark.parametrize("strip_accents", [False, True])
+def test_every_character_among_others_is_as_by_the_naive_twin(strip_accents):
+    """In one text each: before and after ASCII, a letter, a mark, and a character of its own."""
+    for code in range(0x80, 0x32000):
+        char = chr(code)
+        if unicodedata.category(char) in ("Cs", "Cn"):
+            continue
+        text = f"A{char}É{char}\u0301 {char}東{char}"
+        assert normalise(text, strip_accents) == naive_normalise(text, strip_accents), hex(code)
 
 
 @given(st.text(st.characters(max_codepoint=127)))

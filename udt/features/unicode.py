@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Scripts written without spaces between words: each character (with the marks that combine with
 # it) becomes a word of its own, so that word n-grams are runs of characters.
@@ -20,7 +21,8 @@ _MARKS = (
     _ACCENTS + "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
     "\u102b-\u103e\u17b6-\u17d3"
 )
-_UNSPACED_WORD = re.compile(f"[{_UNSPACED}][{_MARKS}]*")
+_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_MARKS_BEHIND = re.compile(f"(?<=[{_UNSPACED}]) ([{_MARKS}]+)")
 # What Unicode calls default ignorable: joiners, soft hyphens, marks of direction, variation
 # selectors and the like are invisible and no part of a word's spelling. (The zero-width space is
 # not among them: it separates words.)
@@ -48,11 +50,47 @@ class _Separators(dict[int, str]):
             text = f" {char} "
         else:
             text = " "
+        if _IS_UNSPACED.match(char):
+            text = f" {text} "
         self[code] = text
         return text
 
 
 _separators = _Separators()
+# A run of characters that are not ASCII: what stands before it changes nothing in it unless it
+# begins with a mark, nor does what follows.
+_RUN = re.compile("[^\x00-\x7f]+")
+_LONGEST_WORD = 16  # characters of a run that is likely to come again
+_DEPENDS = "\ud800"  # no text holds it
+
+
+class _DependsOnContext(Exception):
+    """A run begins with a mark."""
+
+
+class _Characters(dict[int, str]):
+    """``str.translate`` table from characters to what they become beside any others.
+
+    Filled as characters are met. What depends on its neighbours becomes ``_DEPENDS``: marks, the
+    vowels and finals of Hangul that are written apart, and all that is made of one in front.
+    """
+
+    def __init__(self, strip_accents: bool) -> None:
+        self._strip_accents = strip_accents
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        text = "" if _IGNORABLE.match(char) else _normalise(char, self._strip_accents)
+        composed = unicodedata.normalize("NFKC", char)
+        for start in (composed[0], unicodedata.normalize("NFKC", composed.casefold())[0]):
+            is_mark = unicodedata.category(start)[0] == "M"
+            if text and (is_mark or "\u1160" <= start <= "\u11ff" or 0xD800 <= code < 0xE000):
+                text = _DEPENDS
+        self[code] = text
+        return text
+
+
+_characters = {strip_accents: _Characters(strip_accents) for strip_accents in (False, True)}
 
 
 def normalise(text: str, strip_accents: bool = False) -> str:
@@ -68,6 +106,38 @@ def normalise(text: str, strip_accents: bool = False) -> str:
     """
     if text.isascii():
         return text.lower()
+    strip_accents = bool(strip_accents)
+    if len(text.encode(errors="replace")) > 1.25 * len(text):  # runs are no rarity
+        whole = text.translate(_characters[strip_accents])
+        if _DEPENDS not in whole:
+            return whole
+    try:
+        text = _RUN.sub(lambda run: _normalise_run(run[0], strip_accents), text)
+    except _DependsOnContext:
+        return _normalise(text, strip_accents)
+    return text.encode().lower().decode()  # of bytes, only ASCII has lower-case forms
+
+
+def _normalise_run(run: str, strip_accents: bool) -> str:
+    if len(run) <= _LONGEST_WORD:
+        return _normalise_word(run, strip_accents)
+    return _normalise_anew(run, strip_accents)
+
+
+def _normalise_anew(run: str, strip_accents: bool) -> str:
+    text = run.translate(_characters[strip_accents])
+    if _DEPENDS not in text:
+        return text
+    if text[0] == _DEPENDS:
+        raise _DependsOnContext
+    return _normalise(run, strip_accents)
+
+
+_normalise_word = lru_cache(maxsize=1 << 14)(_normalise_anew)
+
+
+def _normalise(text: str, strip_accents: bool) -> str:
+    """Normalise any text, slowly."""
     text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
     text = unicodedata.normalize("NFKC", text.casefold())
     if strip_accents:
@@ -75,5 +145,7 @@ def normalise(text: str, strip_accents: bool = False) -> str:
             c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn"
         )
         text = unicodedata.normalize("NFC", text)
-    text = _UNSPACED_WORD.sub(r" \g<0> ", text).translate(_separators)
+    text = text.translate(_separators)
+    # By a function, which takes less time than by a template
+    text = _MARKS_BEHIND.sub(lambda marks: f"{marks[1]} ", text)
     return _STRAY_MARKS.sub(" ", text)
