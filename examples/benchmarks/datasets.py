@@ -100,7 +100,10 @@ class LabelsSet:
     def read(self, data: Path) -> Split:
         """Return lists of str and CSR matrices, (n, L) in train and (n, L or more) in test."""
         train, test = _parts(data, self.folder, [*self.text, self.label])
-        rows = [[row.split() for row in part[self.label].to_pylist()] for part in (train, test)]
+        rows = [
+            [list(dict.fromkeys(row.split())) for row in part[self.label].to_pylist()]  # once each
+            for part in (train, test)
+        ]
         known = sorted({label for row in rows[0] for label in row})
         strangers = sorted({label for row in rows[1] for label in row} - set(known))
         column = {label: i for i, label in enumerate([*known, *strangers])}

@@ -51,7 +51,9 @@ class OneVsRest:
                 self.words.set_params(min_df=2)
                 features = self.words.fit_transform(X)
             X = features
-        # liblinear releases the GIL. A label that no row has is a warning, and never said.
+        # A label that no row has would be scored 0, above many a tuned threshold: it is never said.
+        self.absent = np.asarray(Y.sum(axis=0)).ravel() == 0
+        # liblinear releases the GIL.
         with parallel_config("threading"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Label .* is present in all training examples")
             one_vs_rest = OneVsRestClassifier(self.estimator, n_jobs=self.job.threads)
@@ -59,7 +61,9 @@ class OneVsRest:
 
     def scores(self, X: Any) -> np.ndarray:
         """Return decisions of shape (n, L)."""
-        return self.model.decision_function(self.words.transform(X) if self.words else X)
+        scores = self.model.decision_function(self.words.transform(X) if self.words else X)
+        scores[:, self.absent] = -np.inf
+        return scores
 
     def predict(self, X: Any) -> sparse.csr_matrix:
         """Return an indicator matrix of shape (n, L)."""
