@@ -84,7 +84,9 @@ FRAMES = {
         {name: "category" for name in ("title", "color", "price", "ok", "size", "größe")}
     ),
     "polars": lambda: pl.DataFrame(DATA),
-    "polars chunks": lambda: pl.concat([pl.DataFrame(ROWS[:7]), pl.DataFrame(ROWS[7:])], rechunk=0),
+    "polars chunks": lambda: pl.concat(
+        [pl.DataFrame(ROWS[:7]), pl.DataFrame(ROWS[7:])], rechunk=False
+    ),
     "pyarrow": lambda: pa.table(DATA),
     "pyarrow views": lambda: views(pa.table(DATA)),
     "pyarrow slice": lambda: pa.concat_tables([pa.table(DATA)[5:10], pa.table(DATA)])[5:],

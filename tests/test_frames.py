@@ -230,7 +230,6 @@ def test_one_dimension_that_is_no_text(X):
         [],
         (),
         np.empty((0, 3)),
-        np.array([]),
         np.array([], dtype=object),
         np.array([], dtype=str),
         pd.DataFrame({"a": []}),
@@ -242,8 +241,6 @@ def test_one_dimension_that_is_no_text(X):
     ids=str,
 )
 def test_no_row(X):
-    if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype == float:
-        pytest.skip("one dimension")
     with pytest.raises(ValueError, match=r"0 sample\(s\).*minimum of 1 is required"):
         as_table(X)
 
@@ -398,7 +395,8 @@ def test_arrow_dtypes():
     assert kind(pa.array([["a"]], pa.list_view(pa.string()))) == "list"
     assert kind(pa.array([[1, 2]], pa.list_(pa.int8(), 2))) == "list"
     assert kind(pa.RunEndEncodedArray.from_arrays([2], ["a"])) == "string"
-    assert kind(pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1], pa.int8()))) == "number"
+    if hasattr(pa, "bool8"):  # since pyarrow 18
+        assert kind(pa.array([1], pa.int8()).cast(pa.bool8())) == "number"
 
 
 def test_other_libraries_are_not_imported():

@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from udt.evidence import FLAGS
 from udt.parsing import BLANKS, NA_WORDS, Floats, parse_date, parse_number, units_to_seconds
-from udt.roles import FLAGS, Column, raise_kind
+from udt.roles import Column, raise_kind
 from udt.strings import encode, is_missing
 from udt.values import kind_of, raise_unfit, to_text
 
@@ -110,6 +111,8 @@ def _number(value: Any, column: Column, row: int | None) -> float:
             number = float(value)
         except OverflowError:
             number = inf
+        except ValueError:  # a signalling NaN
+            return nan
     elif kind == "string":
         number = parse_number(value)
         if isnan(number) and column.spelling != "free":

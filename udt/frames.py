@@ -126,7 +126,7 @@ def as_table(X: Any) -> Table:
         return _from_numpy(X)
     if is_a(X, "pandas", "DataFrame", "Series", "Index", "api.extensions.ExtensionArray"):
         return _from_pandas(X)
-    if is_a(X, "polars", "DataFrame", "Series"):
+    if is_a(X, "polars", "DataFrame", "LazyFrame", "Series"):
         return _from_polars(X)
     if is_a(X, "scipy.sparse", "spmatrix", "sparray"):
         _raise_no_table(X)
@@ -325,6 +325,8 @@ def _from_polars(X: Any) -> Table:
         if X.dtype.is_numeric() or X.dtype.is_temporal() or str(X.dtype) == "Boolean":
             _raise_1d(X.dtype)
         return _from_text(X, X.name)
+    if is_a(X, "polars", "LazyFrame"):
+        X = X.collect()
     return _table(
         X.shape, X.columns, lambda i: _polars_column(X.to_series(i)), lambda: _polars_row(X)
     )

@@ -22,7 +22,8 @@ NA_WORDS = frozenset(
     ["na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "missing", "?", "-", "--"]
 )
 _MANY = 1000  # distinct texts from which compiled code is worth a look
-BLANKS = " \t\n\r\f\v\u00a0\u2007\u202f"
+#: All white space of Unicode, for Arrow to trim as Python does.
+BLANKS = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
 _POWERS = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
 _NUMBER = re.compile(
     r"""
