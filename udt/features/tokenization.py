@@ -32,7 +32,7 @@ _SMALLEST, _LARGEST = 1000, 30_000  # vocabularies of trained tokenizers, beside
 _WORD = r"[\p{L}\p{M}\p{N}_]+|[!?$%&@#*+/:;()<>=]|\p{S}"
 # What `udt.features.unicode` takes away: no part of a word's spelling.
 _INVISIBLE = (
-    r"[\x{ad}\x{34f}\x{61c}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{200c}-\x{200f}"
+    r"[\x{ad}\x{34f}\x{61c}\x{640}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{200c}-\x{200f}"
     r"\x{202a}-\x{202e}\x{2060}-\x{206f}\x{3164}\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}"
     r"\x{e0000}-\x{e0fff}]"
 )

@@ -30,6 +30,7 @@ _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]+"
 )
+_TATWEEL = "\u0640"  # only stretches an Arabic word
 # Marks on no letter: NFKC makes a space and a mark of the accent in "don\u00b4t".
 _STRAY_MARKS = re.compile(f"(?:^| )[{_ACCENTS}]+")
 
@@ -82,8 +83,8 @@ class _Characters(dict[int, str]):
         char = chr(code)
         text = "" if _IGNORABLE.match(char) else _normalise(char, self._strip_accents)
         composed = unicodedata.normalize("NFKC", char)
-        for start in (composed[0], unicodedata.normalize("NFKC", composed.casefold())[0]):
-            is_mark = unicodedata.category(start)[0] == "M"
+        for start in (composed[:1], _fold(char)[:1]):
+            is_mark = start and unicodedata.category(start)[0] == "M"
             if text and (is_mark or "\u1160" <= start <= "\u11ff" or 0xD800 <= code < 0xE000):
                 text = _DEPENDS
         self[code] = text
@@ -136,10 +137,14 @@ def _normalise_anew(run: str, strip_accents: bool) -> str:
 _normalise_word = lru_cache(maxsize=1 << 14)(_normalise_anew)
 
 
+def _fold(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).casefold().replace(_TATWEEL, "")
+    return unicodedata.normalize("NFKC", text)
+
+
 def _normalise(text: str, strip_accents: bool) -> str:
     """Normalise any text, slowly."""
-    text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
-    text = unicodedata.normalize("NFKC", text.casefold())
+    text = _fold(_IGNORABLE.sub("", text))
     if strip_accents:
         text = "".join(
             c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn"
