@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections import Counter
@@ -125,8 +126,10 @@ def _describe(column: pa.ChunkedArray) -> dict[str, Any]:
         missing = column.is_null(nan_is_null=True)
     values = column.filter(pc.invert(missing))
     if pa.types.is_nested(kind):
-        counts = Counter(str(value) for value in values.to_pylist())
-        distinct, examples = len(counts), [value for value, _ in counts.most_common(_EXAMPLES)]
+        rows = values.to_pylist()
+        seen = {str(row): row for row in rows}
+        counts = Counter(map(str, rows))
+        distinct, examples = len(counts), [seen[key] for key, _ in counts.most_common(_EXAMPLES)]
     else:
         counted = values.value_counts()
         order = pc.array_sort_indices(counted.field("counts"), order="descending")
@@ -140,6 +143,8 @@ def _describe(column: pa.ChunkedArray) -> dict[str, Any]:
 
 
 def _shorten(value: object) -> str:
+    if isinstance(value, list):
+        value = json.dumps(value, ensure_ascii=False, default=one_line)
     text = " ".join(one_line(value).split())
     return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
 
@@ -171,7 +176,7 @@ def _show_model(path: str, *, as_json: bool) -> None:
         write_json(sys.stdout, facts)
         return
     out = sys.stdout
-    out.write(f"{path}: a udt model of {facts['bytes'] / 1e6:.1f} MB\n\n")
+    out.write(f"{path}: a udt model of {_size(facts['bytes'])}\n\n")
     classes = ", ".join(map(_shorten, facts["classes"][:6]))
     more = ", ..." if len(facts["classes"]) > 6 else ""
     changed = [f"{name}={value!r}" for name, value in parameters.items() if value != defaults[name]]
@@ -193,3 +198,7 @@ def _show_model(path: str, *, as_json: bool) -> None:
         for name, array in sorted(arrays.items())
     ]
     write_rows(out, [["array", "dtype", "shape", "bytes"], *rows], right=(3,))
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"
