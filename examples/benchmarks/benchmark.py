@@ -45,6 +45,7 @@ class Contestant:
     title: str
     build: Callable[[Job], Model]
     seeded: bool = False
+    warm_up: bool = True  # not if there is nothing to compile and a fit takes minutes on any rows
     # Makes of one row (see `datasets.singles`) what `predict_one` is given; not timed.
     one_row: Callable[[Any], Any] = lambda row: row
 

@@ -49,7 +49,7 @@ BENCHMARK = Benchmark(
     evaluate=classification,
     scores={"accuracy": "Test accuracy, %", "auc": "Test ROC AUC of two classes, x 100"},
     default_sets=tuple(name for name in SETS if name != "reddit_posts"),
-    default_models=("udt", "catboost", "lightgbm", "linear", "vw_3", "fasttext_25"),
+    default_models=("udt", "catboost", "lightgbm", "linear", "linear_svc", "vw_3", "fasttext_25"),
 )
 
 if __name__ == "__main__":

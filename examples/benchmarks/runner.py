@@ -92,7 +92,7 @@ def main(name: str) -> None:
     parser.add_argument("--peer-seeds", type=int, help="the same for the peers, if not as many")
     parser.add_argument("--repeats", type=int, default=1, help="for times: medians are reported")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--timeout", type=float, default=900, help="seconds for one run")
+    parser.add_argument("--timeout", type=float, default=1200, help="seconds for one run")
     parser.add_argument("--out", type=Path, default=Path("benchmark-runs", name), help="kept runs")
     parser.add_argument("--json", type=Path, help="also write every run's figures to this file")
     args = parser.parse_args()

@@ -87,11 +87,12 @@ def measure(
     job = Job(threads, seed, source)
 
     # Compiled code is loaded, and cached if it was not, before the clock starts.
-    few = slice(0, WARM_UP_ROWS)
-    warm = contestant.build(job)
-    warm.fit(take(X, few), y[few])
-    warm.predict(take(X, few))
-    del warm
+    if contestant.warm_up:
+        few = slice(0, WARM_UP_ROWS)
+        warm = contestant.build(job)
+        warm.fit(take(X, few), y[few])
+        warm.predict(take(X, few))
+        del warm
 
     model = contestant.build(job)
     before = settle()
