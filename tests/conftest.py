@@ -14,3 +14,21 @@ hypothesis.configuration.set_hypothesis_home_dir(Path(ROOT, ".cache", "hypothesi
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Tell how many of scikit-learn's own checks ran."""
+    counts = {
+        outcome: sum(
+            "test_scikit_learns_checks" in report.nodeid
+            for report in terminalreporter.stats.get(outcome, [])
+        )
+        for outcome in ("passed", "failed", "xfailed", "skipped")
+    }
+    skipped = counts.pop("skipped")
+    if any(counts.values()):
+        told = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+        terminalreporter.write_line(
+            f"scikit-learn's checks of UDTClassifier: {sum(counts.values())} ran ({told}), "
+            f"{skipped} skipped"
+        )

@@ -99,7 +99,7 @@ def test_every_kind_of_sparse_matrix_gives_the_same_model(kind, sparse_model):
     assert (other_X != before).nnz == 0  # the caller's matrix is as it was
     assert other_X.nnz == before.nnz
     assert other.n_features_in_ == 30
-    assert other.featurizer_ is None
+    assert other.columns_ == ()
 
 
 def test_whole_numbers_serve_as_features():
@@ -267,7 +267,7 @@ def test_training_on_odd_texts():
 
 def test_texts_that_are_all_empty_leave_the_bias():
     model = make(max_iter=20).fit(["", " ", None] * 4, ["a", "a", "b"] * 4)
-    assert len(model.featurizer_.buckets_) == 0
+    assert model.network_.wide.shape == (0, 2)
     assert model.predict(["x", "y"]).tolist() == ["a", "a"]
     assert model.predict(["x"]).tolist() == ["a"]
 
@@ -378,7 +378,9 @@ def test_a_file_of_something_else_is_no_model(tmp_path):
         meta | {"params": {"n_epochs": 3}},
         meta | {"params": None},
         meta | {"labels": {"dtype": "O8"}},
-        meta | {"featurizer": {}},
+        meta | {"label_format": {"kind": "multiclass", "colour": "red"}},
+        meta | {"features": {}},
+        meta | {"arrays": []},
     ):
         write_model(path, json.loads(json.dumps(broken)), arrays)
         with pytest.raises(ModelFileError, match=r"model\.udt"):

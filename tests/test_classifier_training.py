@@ -26,18 +26,27 @@ def bits(model):
 
 def state(model):
     """All that a model knows, in a form that can be compared."""
-    plain = {name: value for name, value in model.__getstate__().items() if name != "network_"}
-    weights = bits(model) if hasattr(model, "network_") else None
-    return {name: copy.deepcopy(value) for name, value in plain.items()}, weights
+    return copy.deepcopy(model.__getstate__())
 
 
 def unchanged(model, before):
-    plain, weights = state(model)
-    assert weights == before[1]
-    assert plain.keys() == before[0].keys()
-    for name, value in before[0].items():
-        if name != "featurizer_":
-            np.testing.assert_array_equal(plain[name], value)
+    same(state(model), before)
+
+
+def same(value, other):
+    """Compare values of any depth."""
+    assert type(value) is type(other)
+    if isinstance(value, dict):
+        assert value.keys() == other.keys()
+        for name in value:
+            same(value[name], other[name])
+    elif isinstance(value, (list, tuple)):
+        for one, another in zip(value, other, strict=True):
+            same(one, another)
+    elif hasattr(value, "__dict__"):
+        same(vars(value), vars(other))
+    else:
+        np.testing.assert_array_equal(value, other)
 
 
 # --------------------------------------------------------------------------------------- weights

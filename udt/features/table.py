@@ -14,6 +14,7 @@ from sklearn.utils import murmurhash3_32
 from sklearn.utils.validation import check_is_fitted
 
 from udt.columns import Column, Table, as_table, infer_columns, read_columns
+from udt.features import parameters
 from udt.features.featurizer import HashingFeaturizer
 from udt.targets import check_labels, number_labels
 from udt.threads import Pool, blocks, effective_n_jobs
@@ -383,6 +384,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
 
     def _start(self, table: Table) -> None:
         """Decide what each column is."""
+        parameters.check(self._text_featurizer(0))  # where no column is text, too
         self._start_from(infer_columns(table, self.columns))
 
     def _start_from(self, columns: tuple[Column, ...]) -> None:

@@ -105,7 +105,7 @@ def fit_network(
                 f"Training diverged at learning_rate_init={rate:g}; starting again at a tenth of "
                 "that.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
     raise ValueError(
         f"Training diverges even at learning_rate_init={rate:g}. Are there extreme values in X or "
