@@ -1,14 +1,49 @@
 """Ranges of parameters, and what None follows. The rules' own figures are tuned elsewhere."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from udt import UDTClassifier, defaults
+from udt.features.ready import ReadyFeatures
+from udt.features.table import TableFeaturizer
+from udt.labels import LabelFormat
+from udt.targets import Targets
+from udt.training.settings import NetworkShape
 
-SHAPES = [(64, 1000, True), (64, 1000, False), (0, 1000, True)]
+SHAPES = [NetworkShape(64, 1000, 1000, 0.1), NetworkShape(64, 1000, 0, 0.1)]
+SHAPES.append(NetworkShape(0, 1000, 1000, 0.1))
 SIZES = [1, 2, 100, 5_000, 100_000, 2_000_000, 10**9]
+
+
+def featurizer(*, texts=0, cells=0, n_features=1000):
+    """Make what stands for a fitted featurizer of columns of text, and of cells."""
+    table = TableFeaturizer()
+    table.texts_ = [None] * texts
+    table.cells_ = SimpleNamespace(n_embedded=min(cells, n_features)) if cells else None
+    table.n_embedded_ = n_features
+    return table
+
+
+TEXT, CELLS, BOTH = featurizer(texts=1), featurizer(cells=100), featurizer(texts=2, cells=100)
+READY = ReadyFeatures()
+READY.n_features_in_ = 1000
+KINDS = {"text": TEXT, "cells": CELLS, "both": BOTH, "ready": READY}
+
+
+def target(n_classes, kind="multiclass"):
+    return Targets(np.arange(n_classes), np.zeros(1, dtype=np.int64), LabelFormat(kind))
+
+
+def shape_of(model, n_features, n_classes, features=TEXT, **arguments):
+    features.n_embedded_ = n_features
+    return defaults.network_shape(model, features, n_features, target(n_classes), **arguments)
+
+
+def settings_of(model, n_rows, shape, features=TEXT, n_classes=10, **arguments):
+    return defaults.settings(model, features, n_rows, shape, target(n_classes), **arguments)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +89,14 @@ SIZES = [1, 2, 100, 5_000, 100_000, 2_000_000, 10**9]
         ("verbose", -1),
         ("verbose", None),
         ("verbose", "yes"),
+        ("warm_start", None),
+        ("warm_start", 1),
+        ("threshold", 0),
+        ("threshold", 1.0),
+        ("threshold", "best"),
+        ("threshold", None),
+        ("threshold", True),
+        ("threshold", float("nan")),
     ],
 )
 def test_an_error_names_parameter_value_and_range(name, value):
@@ -79,14 +122,17 @@ def test_an_error_names_parameter_value_and_range(name, value):
         ("early_stopping", np.True_),
         ("verbose", True),
         ("verbose", 2),
+        ("warm_start", np.True_),
+        ("threshold", "tuned"),
+        ("threshold", np.float32(0.25)),
     ],
 )
 def test_values_in_range_pass(name, value):
     model = UDTClassifier(**{name: value})
     defaults.check(model)
     # Whatever type it came in, training gets a plain number.
-    for setting in vars(defaults.settings(model, 1000, SHAPES[0])).values():
-        assert type(setting) in (int, float)
+    for setting in vars(settings_of(model, 1000, SHAPES[0])).values():
+        assert type(setting) in (int, float, bool)
 
 
 def test_a_network_needs_a_path():
@@ -96,21 +142,27 @@ def test_a_network_needs_a_path():
 
 @pytest.mark.parametrize("n_rows", SIZES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_settings_suit_any_size(n_rows, shape):
-    settings = defaults.settings(UDTClassifier(), n_rows, shape)
-    assert 1 <= settings.batch_size <= min(n_rows, 65536)
-    assert settings.max_iter >= 1
-    rates = (settings.wide_rate, settings.hidden_rate, settings.head_rate)
-    assert all(np.isfinite(rate) and rate > 0 for rate in rates)
-    shares = (settings.dropout, settings.wide_dropout, settings.hidden_dropout)
-    assert all(0 <= share < 1 for share in shares)
-    assert 0 <= settings.label_smoothing < 1
-    assert settings.initial_state > 0
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("labels", ["multiclass", "lists"])
+def test_settings_suit_any_size(n_rows, shape, kind, labels):
+    for n_classes in (2, 10):
+        every = target(n_classes, labels)
+        settings = defaults.settings(UDTClassifier(), KINDS[kind], n_rows, shape, every)
+        assert 1 <= settings.batch_size <= min(n_rows, 65536)
+        assert settings.max_iter >= 1
+        rates = (settings.wide_rate, settings.hidden_rate, settings.head_rate)
+        assert all(np.isfinite(rate) and rate > 0 for rate in rates)
+        shares = (settings.dropout, settings.wide_dropout, settings.hidden_dropout)
+        assert all(0 <= share < 1 for share in shares)
+        assert 0 <= settings.label_smoothing < 1
+        assert settings.initial_state > 0
+        assert settings.rates_fall
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_more_rows_take_larger_batches_and_fewer_passes(shape):
-    every = [defaults.settings(UDTClassifier(), n_rows, shape) for n_rows in SIZES]
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_rows_take_larger_batches_and_fewer_passes(shape, kind):
+    every = [settings_of(UDTClassifier(), n_rows, shape, KINDS[kind]) for n_rows in SIZES]
     sizes = [settings.batch_size for settings in every]
     passes = [settings.max_iter for settings in every]
     assert sizes == sorted(sizes)
@@ -118,43 +170,74 @@ def test_more_rows_take_larger_batches_and_fewer_passes(shape):
     assert passes[0] > passes[-1]
 
 
-def test_what_is_given_is_taken():
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_given_is_taken(kind):
     model = UDTClassifier(
         max_iter=7, batch_size=33, learning_rate_init=0.125, dropout=0.3, hidden_dropout=0.6,
         label_smoothing=0.05,
     )  # fmt: skip
-    settings = defaults.settings(model, 1000, SHAPES[0])
+    settings = settings_of(model, 1000, SHAPES[0], KINDS[kind])
     assert settings.max_iter == 7
     assert settings.batch_size == 33
     assert settings.wide_rate == 0.125
     assert settings.dropout == settings.wide_dropout == 0.3
     assert settings.hidden_dropout == 0.6
     assert settings.label_smoothing == 0.05
-    halved = defaults.settings(model.set_params(learning_rate_init=0.0625), 1000, SHAPES[0])
+    model.set_params(learning_rate_init=0.0625)
+    halved = settings_of(model, 1000, SHAPES[0], KINDS[kind])
     assert halved.hidden_rate == settings.hidden_rate / 2
     assert halved.head_rate == settings.head_rate / 2
+
+
+def test_a_part_of_the_rows_is_one_pass_at_steady_rates():
+    settings = settings_of(UDTClassifier(max_iter=9), 1000, SHAPES[0], is_partial=True)
+    assert settings.max_iter == 1
+    assert not settings.rates_fall
 
 
 def test_the_linear_path_is_there_while_it_is_affordable():
     model = UDTClassifier()
     limit = defaults.MAX_WIDE_WEIGHTS // 100
-    assert defaults.network_shape(model, limit, 100)[2] is True
-    assert defaults.network_shape(model, limit + 1, 100)[2] is False
-    assert defaults.network_shape(model.set_params(wide=True), limit + 1, 100)[2] is True
-    assert defaults.network_shape(model.set_params(wide=False), 10, 2)[2] is False
+    assert shape_of(model, limit, 100).n_wide == limit
+    assert shape_of(model, limit + 1, 100).n_wide == 0
+    assert shape_of(model.set_params(wide=True), limit + 1, 100).n_wide == limit + 1
+    assert shape_of(model.set_params(wide=False), 10, 2).n_wide == 0
 
 
 def test_all_features_are_embedded_where_nothing_else_serves_them():
     many = defaults.MAX_EMBEDDING_WEIGHTS
-    hidden, embedded, wide = defaults.network_shape(UDTClassifier(), many, 10**6)
-    assert not wide
-    assert embedded == many
-    hidden, embedded, wide = defaults.network_shape(UDTClassifier(wide=True), many, 2)
-    assert wide
-    assert hidden * embedded <= defaults.MAX_EMBEDDING_WEIGHTS
+    shape = shape_of(UDTClassifier(), many, 10**6)
+    assert not shape.n_wide
+    assert shape.embedded == many
+    shape = shape_of(UDTClassifier(wide=True), many, 3)
+    assert shape.n_wide == many
+    assert 0 < shape.hidden * shape.embedded <= defaults.MAX_EMBEDDING_WEIGHTS
 
 
-def test_no_hidden_units_leave_the_linear_path_at_any_size():
-    hidden, _, wide = defaults.network_shape(UDTClassifier(hidden_size=0), 10**7, 10**4)
-    assert hidden == 0
-    assert wide is True
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_hidden_units_leave_the_linear_path_at_any_size(kind):
+    table = kind != "ready"
+    features = featurizer(texts=1, n_features=10**7) if table else READY
+    model = UDTClassifier(hidden_size=0)
+    shape = defaults.network_shape(model, features, 10**7, target(10**4))
+    assert shape.hidden == 0
+    assert shape.n_wide == 10**7
+
+
+def test_two_classes_of_texts_need_no_hidden_layer_but_cells_do():
+    assert shape_of(UDTClassifier(), 1000, 2, featurizer(texts=1)).hidden == 0
+    assert shape_of(UDTClassifier(), 1000, 3, featurizer(texts=1)).hidden > 0
+    assert shape_of(UDTClassifier(), 1000, 2, featurizer(cells=100)).hidden > 0
+    assert shape_of(UDTClassifier(), 1000, 2, featurizer(texts=1, cells=100)).hidden > 0
+
+
+def test_a_network_that_grows_keeps_its_paths():
+    for wide, hidden in [(0, 8), (50, 8), (50, 0)]:
+        network = SimpleNamespace(embedding=np.zeros((50, hidden)), wide=np.zeros((wide, 3)))
+        shape = shape_of(UDTClassifier(), 70, 3, network=network)
+        assert shape.hidden == hidden
+        assert shape.embedded == 70
+        assert shape.n_wide == (70 if wide else 0)
+    # Features without embeddings stay so.
+    network = SimpleNamespace(embedding=np.zeros((20, 8)), wide=np.zeros((50, 3)))
+    assert shape_of(UDTClassifier(), 70, 3, network=network).embedded == 20
