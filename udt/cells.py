@@ -82,6 +82,7 @@ def raise_absent(name: str, names: list[str]) -> NoReturn:
 
 def _raise_value(value: Any, column: Column, row: int | None, wrong: str) -> NoReturn:
     where = "" if row is None else f" (row {row})"
+    value = value.item() if isinstance(value, np.generic) else value
     raise ValueError(f"column {column.name!r}{where} holds {reprlib.repr(value)}, {wrong}")
 
 

@@ -482,13 +482,14 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
 
     def _read(self, table: Table) -> tuple[list[Any], list[Any]]:
         """Give the arrays of the cells and of the texts."""
-        if not table.named and len(table.names) != self.n_features_in_:
+        used = [column for column in self.columns_ if column.role != "ignored"]
+        is_lone = len(table.names) == len(used) == 1 and used[0].role == "text"
+        if not table.named and len(table.names) != self.n_features_in_ and not is_lone:
             raise ValueError(
-                f"X has {len(table.names)} features, but TableFeaturizer is expecting "
+                f"X has {len(table.names)} features, but UDTClassifier is expecting "
                 f"{self.n_features_in_} features as input."
             )
         arrays = read_columns(table, self.columns_)
-        used = [column for column in self.columns_ if column.role != "ignored"]
         cells = [a for a, column in zip(arrays, used, strict=True) if column.role != "text"]
         texts = [a for a, column in zip(arrays, used, strict=True) if column.role == "text"]
         return cells, texts
