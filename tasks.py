@@ -173,7 +173,8 @@ def wheel(*_: str) -> None:
             raise SystemExit(f"{built.name} is not a pure-Python wheel for Python 3")
         held = set(zipfile.ZipFile(built).namelist())
         data = ("train.parquet", "test.parquet", "LICENSE")
-        needed = {"udt/py.typed", *(f"udt/data/banking77/{name}" for name in data)}
+        sets = ("adult", "banking77")
+        needed = {"udt/py.typed", *(f"udt/data/{set_}/{name}" for set_ in sets for name in data)}
         if missing := needed - held:
             raise SystemExit(f"{built.name} lacks {', '.join(sorted(missing))}")
         if foreign := {name for name in held if not name.startswith(("udt/", "udt-"))}:
@@ -184,6 +185,7 @@ def wheel(*_: str) -> None:
             "import pathlib, udt; "
             f"assert pathlib.Path(udt.__file__).is_relative_to({str(site.resolve())!r}); "
             "assert len(udt.datasets.load_banking77(subset='all').data) == 13083; "
+            "assert udt.datasets.load_adult(subset='all').data.num_rows == 48842; "
             "import importlib.metadata as m; assert m.version('udt') == udt.__version__"
         )
         run(python, "-P", "-c", check, cwd=Path(folder), PYTHONPATH=str(site.resolve()))
