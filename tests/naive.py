@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 
 from sklearn.utils import murmurhash3_32
 
@@ -153,3 +154,77 @@ def information(
         divergence = sum(p * math.log(p / q) for p, q in shares if p > 0)
         roots.append(math.sqrt(max(divergence, 0.0)))
     return roots
+
+
+def date_parts(seconds: float) -> list[float]:
+    """Write a date, in seconds since 1970, as the numbers that it stands for.
+
+    >>> date_parts(-1.0)  # the last second of 1969, a Wednesday
+    [-1.0, 12.0, 31.0, 2.0, 86399.0]
+    """
+    if math.isnan(seconds):
+        return [math.nan] * 5
+    days = math.floor(seconds / 86400)
+    day = date.fromordinal(date(1970, 1, 1).toordinal() + days)
+    second = math.floor(seconds - 86400 * days)
+    return [float(n) for n in (seconds, day.month, day.day, day.weekday(), second)]
+
+
+def encode_number(
+    x: float, ladders: Sequence[Sequence[float]], firsts: Sequence[int]
+) -> list[tuple[int, float]]:
+    """List the entries of a number: ladders, rank, exact value; or that it is missing.
+
+    ``ladders`` are the three ladders and the exact values; ``firsts`` the first id of each of
+    these, of the missing number and of the rank.
+
+    >>> encode_number(2.5, [[1.0, 2.0, 3.0], [], [], []], [7, -1, -1, -1, 1, 0])
+    [(8, 0.5), (9, 0.5), (0, 2.598...)]
+    >>> encode_number(math.nan, [[1.0], [], [], []], [7, -1, -1, -1, 1, 0])
+    [(1, 1.0)]
+    """
+    if math.isnan(x):
+        return [(firsts[4], 1.0)] if firsts[4] >= 0 else []
+    entries = []
+    position = 0.5
+    for ladder, first in zip(ladders[:3], firsts[:3], strict=True):
+        if not ladder:
+            continue
+        below = max([i for i, knot in enumerate(ladder) if knot <= x], default=0)
+        share = 0.0
+        if ladder[0] < x < ladder[-1]:
+            share = (x - ladder[below]) / (ladder[below + 1] - ladder[below])
+        entries.append((first + below, 1 - share))
+        if share > 0:
+            entries.append((first + below + 1, share))
+        if len(ladder) > 1:
+            position = (below + share) / (len(ladder) - 1)
+    if firsts[5] >= 0:
+        entries.append((firsts[5], 3 * math.sqrt(3) * (2 * position - 1)))
+    if x in ladders[3]:
+        entries.append((firsts[3] + ladders[3].index(x), 1.0))
+    return entries
+
+
+def encode_row(
+    numbers: Sequence[float],
+    codes: Sequence[int],
+    lists: Sequence[Sequence[int]],
+    no_items: Sequence[int],
+    ladders: Sequence[Sequence[Sequence[float]]],
+    firsts: Sequence[Sequence[int]],
+    ids: dict[int, int],
+) -> list[tuple[int, float]]:
+    """List the entries of one row of numbers, categories and lists of them.
+
+    >>> encode_row([], [5], [[5, 6], []], [7, 8], [], [], {5: 0, 8: 1})
+    [(0, 1.5), (0, 1.06...), (1, 1.5)]
+    """
+    entries = []
+    for x, steps, of_number in zip(numbers, ladders, firsts, strict=True):
+        entries += encode_number(x, steps, of_number)
+    entries += [(ids[code], 1.5) for code in codes if code in ids]
+    for items, empty in zip(lists, no_items, strict=True):
+        found = items or [empty]
+        entries += [(ids[code], 1.5 / math.sqrt(len(found))) for code in found if code in ids]
+    return entries

@@ -117,7 +117,10 @@ def encode_number(  # noqa: C901
         i = knot_below(knots, start, end, x)
         share = 0.0
         if i + 1 < end and x > knots[i]:
-            share = (x - knots[i]) / (knots[i + 1] - knots[i])
+            width = knots[i + 1] - knots[i]
+            share = (x - knots[i]) / width
+            if np.isinf(width):  # beyond float64, as half of it is not
+                share = (x / 2 - knots[i] / 2) / (knots[i + 1] / 2 - knots[i] / 2)
         indices[n] = firsts[level] + i - start
         values[n] = scale * (1 - share)
         n += 1
