@@ -138,7 +138,8 @@ class CellEncoder:
             return steps
         for size in LADDERS:
             step = quantile_knots(values, counts, size)
-            steps.append(step if not steps or len(step) > len(steps[-1]) else step[:0])
+            is_finer = len(step) > max(map(len, steps), default=0)
+            steps.append(step if is_finer else step[:0])
         n_knots = max(map(len, steps))
         is_recurring = n_knots < len(values) < _RECURRING * counts.sum()
         steps.append(values[counts >= self.min_df] if is_recurring else values[:0])
@@ -385,7 +386,13 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
     def _start(self, table: Table) -> None:
         """Decide what each column is."""
         parameters.check(self._text_featurizer(0))  # where no column is text, too
-        self._start_from(infer_columns(table, self.columns))
+        columns = infer_columns(table, self.columns)
+        if all(column.role == "ignored" for column in columns):
+            raise ValueError(
+                f"columns={self.columns!r} leaves no column of X but ignored ones: give at least "
+                "one another role."
+            )
+        self._start_from(columns)
 
     def _start_from(self, columns: tuple[Column, ...]) -> None:
         """Make an unfitted part for each column."""
