@@ -387,8 +387,8 @@ def test_parts_of_a_row_are_in_balance(frame):
     featurizer = TableFeaturizer()
     rows = featurizer.fit_transform(frame.fillna({"note": "grey"}))
     is_cell = np.isin(np.arange(rows.shape[1]), featurizer.ids_[0])
-    weight = module.PART_LENGTH**2
-    assert lengths(rows[:, is_cell]).mean() == pytest.approx(weight, rel=1e-4)
+    assert lengths(rows[:, is_cell]).mean() == pytest.approx(module.CELLS_LENGTH**2, rel=1e-4)
+    weight = module.TEXT_LENGTH**2
     np.testing.assert_allclose(lengths(rows[:, ~is_cell]), weight, rtol=1e-4)
     # However long a text is.
     long = featurizer.transform(frame.assign(note=" ".join(["soft loud grey late"] * 500)))

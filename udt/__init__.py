@@ -1,4 +1,4 @@
-"""Text in, label out: an accurate text classifier for an ordinary CPU.
+"""Texts and tables in, labels out: an accurate classifier for an ordinary CPU.
 
 >>> import udt
 >>> model = udt.UDTClassifier(random_state=0)
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from udt.model_file import load
 
 __version__ = "0.1.0"
-__all__ = ["HashingFeaturizer", "TableFeaturizer", "UDTClassifier", "__version__", "datasets", "load"]
+__all__ = [
+    "HashingFeaturizer",
+    "TableFeaturizer",
+    "UDTClassifier",
+    "__version__",
+    "datasets",
+    "load",
+]
 
 # Where each name lives. They are imported at first use, because scikit-learn and numba take a
 # second to load and `udt --help` should not.

@@ -76,7 +76,7 @@ def raise_absent(name: str, names: list[str]) -> NoReturn:
     there = ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
     raise ValueError(
         f"column {name!r} is missing from X, which has {there}: add it, or declare it optional in "
-        f"fit with a '?' at the end of its role, as in columns={{{name!r}: 'text?'}}."
+        f"fit with a '?' at the end of its role, as in columns={{{name!r}: '?'}}."
     )
 
 

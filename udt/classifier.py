@@ -76,6 +76,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         or half of it if it is alone. Rates fall linearly to 0.
     threshold : float or "tuned", default=0.5
         Probability from which on `predict` gives a label, where rows may have any number of them.
+        Those of rare labels lean to yes: in training, rows that have one count up to four times,
+        which makes 0.5 a good threshold.
         "tuned" holds out ``validation_fraction`` of the rows (or uses ``X_val``), takes what gives
         them the best micro-averaged F1, and trains again on all rows, which doubles the time.
     warm_start : bool, default=False
@@ -650,8 +652,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             return self.network_.map_logits(rows, function, pool)
 
     def _logits_of_one(self, X: Any) -> Array | None:
-        """Give the logits of a list of one text or dict by the short way, or None if it is none."""
-        if type(X) is not list or len(X) != 1:
+        """Give the logits of the only text, dict or row of a frame by a short way, or None."""
+        is_frame = not isinstance(X, list) and hasattr(X, "columns")
+        if not (is_frame or type(X) is list) or len(X) != 1:
             return None
         server = getattr(self, "_server", None)
         if server is None:
@@ -661,7 +664,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             from udt.serving import Server
 
             server = self._server = Server(self.featurizer_, self.network_)
-        return server.logits(X[0])
+        return server.logits(as_table(X).row if is_frame else X[0])
 
     # ---------------------------------------------------------------------------- persistence
 

@@ -13,7 +13,7 @@ from udt.compilation import kernel
 from udt.features.cells import DATE_PARTS, date_parts, encode_rows, join_rows
 from udt.features.featurizer import HashingFeaturizer
 from udt.features.hashing import murmur3_32
-from udt.features.table import PART_LENGTH, CellEncoder, TableFeaturizer
+from udt.features.table import CellEncoder, TableFeaturizer
 from udt.features.text import scale_rows, transform_rows
 from udt.network.kernels import activate, gather
 from udt.network.model import SparseNetwork
@@ -131,6 +131,7 @@ class Server:
         self._columns = featurizer.columns_
         self._roles = [column.role for column in self._columns if column.role != "ignored"]
         self._ids = featurizer.ids_
+        self._lengths = featurizer._lengths()
         self._network = tuple(network.arrays().values())
         self._texts = [_TextPart(text) for text in featurizer.texts_]
         cells = featurizer.cells_
@@ -171,8 +172,8 @@ class Server:
         n = sum(len(indices) for _, indices, _ in parts)
         indices, values = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.float32)
         starts = np.zeros(1, dtype=np.int64)
-        for part, ids in zip(parts, self._ids, strict=True):
-            join_rows(*part, 0, 1, ids, np.float32(PART_LENGTH), starts, indices, values)
+        for part, ids, length in zip(parts, self._ids, self._lengths, strict=True):
+            join_rows(*part, 0, 1, ids, length, starts, indices, values)
         return np.array([0, n]), indices, values
 
 

@@ -86,7 +86,7 @@ def match_targets(
             if label_format.kind == "lists"
             else f"an indicator of shape ({n_rows}, {len(classes)})"
         )
-        raise ValueError(f"{name} is not written as y: give {expected}.")
+        raise ValueError(f"{name} does not write labels as y did in fit: give {expected}.")
     return read_label_sets(y, n_rows, kind, name, classes)[0]
 
 

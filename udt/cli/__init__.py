@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = error.filename is not None and error.strerror is not None
         problem = f"{error.filename}: {error.strerror}" if known else str(error)
         say(f"udt {args.command}: error: {problem}")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         say(f"udt {args.command}: error: {error}")
     return _FAILED
 

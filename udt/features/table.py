@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 # Modules with kernels are imported where they are used: numba takes 0.3 s to load.
 
 Array = NDArray[Any]
-#: Length of the cells of a row, and of each of its texts, where there are more parts than one.
-PART_LENGTH = 0.7
+#: Length of the cells of a row, and of each of its texts, where there are more parts than one:
+#: what all rows have in common, as the entries of numbers do, must not hide what sets them apart.
+CELLS_LENGTH, TEXT_LENGTH = 0.35, 0.7
 _ROWS_PER_BLOCK, _ENTRIES_PER_BLOCK = 8192, 1 << 22
 _SAMPLE = 1 << 18  # rows that quantiles are taken from
 #: Share of distinct values up to which a number's exact values are features too.
@@ -511,15 +512,20 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         starts = indptr[:-1].copy()
         indices = np.empty(indptr[-1], dtype=np.int32)
         values = np.empty(indptr[-1], dtype=np.float32)
-        for matrix, ids in zip(matrices, self.ids_, strict=True):
+        for matrix, ids, length in zip(matrices, self.ids_, self._lengths(), strict=True):
             csr = (matrix.indptr, matrix.indices, matrix.data)
             pool.map(
-                lambda block, csr=csr, ids=ids: join_rows(
-                    *csr, *block, ids, np.float32(PART_LENGTH), starts, indices, values
+                lambda block, csr=csr, ids=ids, length=length: join_rows(
+                    *csr, *block, ids, length, starts, indices, values
                 ),
                 blocks(len(starts), _ROWS_PER_BLOCK),
             )
         return csr_matrix(indptr, indices, values, sum(map(len, self.ids_)))
+
+    def _lengths(self) -> list[np.float32]:
+        """Give the length of each part of a row."""
+        cells = [] if self.cells_ is None else [np.float32(CELLS_LENGTH)]
+        return cells + [np.float32(TEXT_LENGTH)] * len(self.texts_)
 
 
 def column_seed(name: str) -> int:

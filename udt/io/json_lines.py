@@ -148,10 +148,11 @@ class _Part(NamedTuple):
 
 
 def _as_part(path: str, numbers: list[int], name: str, begin: int, values: list[Any]) -> _Part:
-    for number, value in zip(numbers, values, strict=True):
-        if _is_nested(value):  # an error only if somebody asks for the column
-            error = _nested(path, number, name, value)
-            return _Part(begin, "missing", pa.nulls(len(values)), error)
+    if not {dict, list}.isdisjoint(map(type, values)):
+        for number, value in zip(numbers, values, strict=True):
+            if _is_nested(value):  # an error only if somebody asks for the column
+                error = _nested(path, number, name, value)
+                return _Part(begin, "missing", pa.nulls(len(values)), error)
     kind = _kind(values)
     try:
         return _Part(begin, kind, _build(kind, values))

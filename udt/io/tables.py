@@ -144,9 +144,12 @@ def without_na_words(table: pa.Table) -> pa.Table:
     """Make cells that say that there is no value null, in columns of large_string."""
     words = encode(NA_WORDS)
     nothing = pa.nulls(1, pa.large_string())[0]
-    columns = [
-        pc.if_else(pc.is_in(column, value_set=words), nothing, column) for column in table.columns
-    ]
+    columns = []
+    for column in table.columns:
+        says_so = pc.is_in(column, value_set=words)
+        if pc.any(says_so).as_py():
+            column = pc.if_else(says_so, nothing, column)
+        columns.append(column)
     return pa.Table.from_arrays(columns, names=table.schema.names)
 
 

@@ -25,6 +25,8 @@ from udt.training.settings import Settings
 Array = NDArray[Any]
 # Multiply-adds in a batch below which handing work to threads costs more than it saves.
 _WORTH_THREADS = 1 << 22
+# Share of rows from which on a label counts once where it is positive.
+_COMMON = 0.5
 # Classes from which a sparse estimate of the gradient is cheaper than the gradient.
 _WORTH_RESAMPLING = 512
 
@@ -121,7 +123,9 @@ class Trainer:
     def _make_head(self, start: float, positive_weights: Array | None) -> Head:
         network, settings = self.network, self.settings
         if isinstance(self.targets, LabelSets):
-            emphasis = np.full(network.n_classes, settings.positive_weight, dtype=np.float32)
+            shares = self.targets.frequencies() / max(len(self.targets), 1)
+            rarity = np.maximum(0, 1 - shares / _COMMON)
+            emphasis = (1 + (settings.positive_weight - 1) * rarity).astype(np.float32)
             if positive_weights is not None:
                 emphasis *= positive_weights
             return OneVsAllHead(

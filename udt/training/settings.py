@@ -25,7 +25,7 @@ class Settings:
     """What `train` needs to know; see `UDTClassifier` for the meaning of each.
 
     ``positive_weight`` is how often a label counts in the loss of the rows that have it, where rows
-    may have any number: few do, and a wide network learns from them too slowly otherwise.
+    may have any number, if hardly any row has it; a label of half of the rows or more counts once.
     ``rates_fall`` tells whether rates fall linearly to zero, as they should unless more is to come.
     """
 
