@@ -54,9 +54,7 @@ def test_a_new_network_takes_all_classes_for_alike():
 
 
 def test_a_new_network_follows_its_seed():
-    first, again, other = (
-        SparseNetwork.initialise(5, 8, 20, 30, 0.03, seed) for seed in (0, 0, 1)
-    )
+    first, again, other = (SparseNetwork.initialise(5, 8, 20, 30, 0.03, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.embedding, again.embedding)
     assert (first.embedding != other.embedding).any()
 
