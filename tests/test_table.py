@@ -15,9 +15,10 @@ from sklearn.utils import murmurhash3_32
 
 from udt import TableFeaturizer
 from udt.columns import Column
+from udt.features import cell_encoder
 from udt.features import table as module
+from udt.features.cell_encoder import CellEncoder, column_seed, quantile_knots
 from udt.features.cells import LADDERS
-from udt.features.table import CellEncoder, column_seed, quantile_knots
 from udt.threads import Pool
 
 N = 240
@@ -425,8 +426,8 @@ def test_rows_do_not_depend_on_blocks_or_threads(frame, monkeypatch):
     y = make_frame()[1]
     expected = TableFeaturizer(n_jobs=1).fit_transform(frame, y)
     for size, entries, n_jobs in [(7, 1 << 22, 1), (7, 1 << 22, 4), (8192, 600, 2)]:
-        monkeypatch.setattr(module, "_ROWS_PER_BLOCK", size)
-        monkeypatch.setattr(module, "_ENTRIES_PER_BLOCK", entries)
+        monkeypatch.setattr(cell_encoder, "ROWS_PER_BLOCK", size)
+        monkeypatch.setattr(cell_encoder, "_ENTRIES_PER_BLOCK", entries)
         rows = TableFeaturizer(n_jobs=n_jobs).fit_transform(frame, y)
         for name in ("indptr", "indices", "data"):
             np.testing.assert_array_equal(getattr(rows, name), getattr(expected, name))
@@ -441,7 +442,7 @@ def test_threads_change_no_bit_of_a_model_of_a_table():
 def test_a_fraction_of_a_large_table_gives_the_knots(monkeypatch):
     X = np.random.default_rng(0).normal(size=(1000, 2))
     X[1:, 1] = np.nan  # missing in all rows but those that are drawn
-    monkeypatch.setattr(module, "_SAMPLE", 100)
+    monkeypatch.setattr(cell_encoder, "_SAMPLE", 100)
     rows = TableFeaturizer(columns={"x1": "number"}).fit_transform(X)
     assert rows.shape[0] == 1000
     assert lengths(rows).mean() == pytest.approx(1, rel=1e-4)

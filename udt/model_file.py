@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udt import defaults, persistence
 from udt.columns import ROLES, Column
+from udt.features.cell_encoder import CellEncoder
 from udt.features.ready import ReadyFeatures
-from udt.features.table import CellEncoder, TableFeaturizer
-from udt.labels import LabelFormat
+from udt.features.table import TableFeaturizer
+from udt.labels import Kind, LabelFormat
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -24,7 +25,10 @@ _TEXT_ARRAYS = ("ngrams_", "buckets_", "weights_")
 _GROWTH_ARRAYS = ("class_rows_", "rare_")  # what partial_fit goes on from
 _CELL_ARRAYS = ("knots", "bounds", "firsts", "hashes", "hash_ids")
 _CELL_NUMBERS = ("scale", "n_features", "n_embedded")
-_PLAIN = ("threshold_", "n_features_in_", "n_iter_", "loss_curve_", "validation_scores_")
+_PLAIN: dict[str, type] = {
+    "threshold_": float, "n_features_in_": int, "n_iter_": int, "loss_curve_": list,
+    "validation_scores_": list,
+}  # fmt: skip
 
 
 def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
@@ -80,14 +84,19 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
         defaults.check(model)
         model.classes_ = persistence.decode_labels(meta["labels"], arrays)
         model.label_format_ = LabelFormat(**meta["label_format"])
+        _check(model.label_format_.kind in get_args(Kind))
         model.network_ = SparseNetwork(
             **{name: arrays[f"network.{name}"] for name in ("wide", "embedding", "output", "bias")}
         )
         model.featurizer_ = _read_features(model, meta["features"], arrays)
         model.columns_ = model.featurizer_.columns_
         _check_network(model)
-        for name in _PLAIN:
+        for name, kind in _PLAIN.items():
+            _check(type(meta[name]) is kind)
             setattr(model, name, meta[name])
+        _check(0 < model.threshold_ < 1)
+        _check(model.n_features_in_ == model.featurizer_.n_features_in_)
+        _check(len(meta["names"]) in (0, model.n_features_in_))
         if meta["names"]:
             model.feature_names_in_ = np.array(meta["names"], dtype=object)
         model._state = None
@@ -153,7 +162,7 @@ def _read_features(
     sizes = [len(text.buckets_) for text in featurizer.texts_]
     if featurizer.cells_ is not None:
         sizes.insert(0, featurizer.cells_.n_features)
-    _check(sizes == [len(ids) for ids in featurizer.ids_])
+    _check([(size,) for size in sizes] == [ids.shape for ids in featurizer.ids_])
     _check(all(_is_within(ids, sum(sizes), np.int64) for ids in featurizer.ids_))
     return featurizer
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from udt.columns import read_row
 from udt.compilation import kernel
+from udt.features.cell_encoder import CellEncoder
 from udt.features.cells import DATE_PARTS, date_parts, encode_rows, join_rows
 from udt.features.featurizer import HashingFeaturizer
 from udt.features.hashing import murmur3_32
-from udt.features.table import CellEncoder, TableFeaturizer
+from udt.features.table import TableFeaturizer
 from udt.features.text import scale_rows, transform_rows
 from udt.network.kernels import activate, gather
 from udt.network.model import SparseNetwork
