@@ -168,7 +168,7 @@ def test_table_for_people(folder, run):
     assert lines[3].split()[:4] == ["日本", "category", "<", "0.1"]
     assert "text\\n2" in lines[4] and "50.0 %" in lines[4]
     assert lines[4].endswith("word word word word w...")
-    assert lines[2].index("role") == lines[4].index("ignored")
+    assert lines[4][lines[2].index("role") :].split()[0] in ("text", "category")
 
 
 def test_standard_input(monkeypatch, show):
