@@ -7,11 +7,13 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import make
 from sklearn.base import clone
 from sklearn.utils import murmurhash3_32
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from udt import TableFeaturizer
 from udt.columns import Column
@@ -497,6 +499,16 @@ def test_dates_of_any_container_and_unit(frame):
     for other in others:
         answers = model.predict_proba(frame[["city"]].assign(when=other))
         np.testing.assert_array_equal(answers, expected)
+
+
+@parametrize_with_checks([TableFeaturizer(n_jobs=1)])
+def test_a_transformer_as_scikit_learn_wants_it(estimator, check):
+    check(estimator)
+
+
+def test_a_sparse_matrix_is_no_table():
+    with pytest.raises(TypeError, match="X is a sparse matrix, whose columns are features already"):
+        TableFeaturizer().fit(sp.csr_matrix(np.eye(3)))
 
 
 # ------------------------------------------------------------------------------------------ knots

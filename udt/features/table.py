@@ -128,7 +128,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         -------
         csr_matrix of shape (n, n_features_out), float32
         """
-        table = as_table(X)
+        table = _as_table(X)
         targets = None
         if self.weighting == "information":
             _, targets = number_labels(check_labels(y, table.n_rows))
@@ -153,7 +153,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         csr_matrix of shape (n, n_features_out), float32
         """
         check_is_fitted(self, "columns_")
-        return self._transform(as_table(X))
+        return self._transform(_as_table(X))
 
     def _fit_transform(
         self, table: Table, targets: Targets | None = None, weights: Array | None = None
@@ -289,6 +289,15 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         texts = [a for a, column in zip(arrays, used, strict=True) if column.role == "text"]
         return cells, texts
 
+    def __sklearn_tags__(self) -> Any:
+        """Declare input of every kind but sparse."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
     def _join(self, matrices: list[sp.csr_matrix], pool: Pool) -> sp.csr_matrix:
         """Put the parts of rows side by side."""
         if len(matrices) == 1:
@@ -313,3 +322,9 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         """Give the length of each part of a row."""
         cells = [] if self.cells_ is None else [np.float32(CELLS_LENGTH)]
         return cells + [np.float32(TEXT_LENGTH)] * len(self.texts_)
+
+
+def _as_table(X: Any) -> Table:
+    if sp.issparse(X):
+        raise TypeError("X is a sparse matrix, whose columns are features already: give a table.")
+    return as_table(X)
