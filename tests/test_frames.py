@@ -387,7 +387,7 @@ def test_arrow_dtypes():
 
     assert kind(pa.nulls(2)) == "missing"
     assert kind(pa.array(["a"], pa.string_view())) == "string"
-    assert kind(pa.array([1.5], pa.float16())) == "number"
+    assert kind(pa.array(np.array([1.5], np.float16))) == "number"
     assert kind(pa.array([1], pa.decimal128(5, 2))) == "number"
     assert kind(pa.array([1], pa.date32())) == "date"
     assert kind(pa.array([1], pa.time64("us"))) == "duration"
@@ -407,7 +407,9 @@ def test_other_libraries_are_not_imported():
         "for X in (rows, np.ones((3, 2)), [[1, 'a'], [2, 'b']], ['a', 'b'], rows[:1]):\n"
         "    table = as_table(X)\n"
         "    read_columns(table, infer_columns(table))\n"
-        "print({'pandas', 'polars', 'numba', 'sklearn', 'narwhals'} & set(sys.modules))\n"
+        "print({'polars', 'numba', 'sklearn', 'narwhals'} & set(sys.modules))\n"
+        # Older releases of pyarrow look for pandas by themselves.
+        "print('pandas' in sys.modules and int(pa.__version__.split('.')[0]) >= 20)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
+    assert done.stdout == "set()\nFalse\n"

@@ -129,7 +129,7 @@ def test_roles_are_the_same_in_every_library(kind, library):
         X = np.empty((len(values), 2), dtype=object)
         X[:, 0], X[:, 1] = values, columns["y"]
     elif library == "polars":
-        X = pl.DataFrame(columns)
+        X = pl.DataFrame(columns, strict=False)
     elif library == "pyarrow":
         X = pa.table(columns)
     else:
