@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 import udt
 from udt import HashingFeaturizer, UDTClassifier
-from udt.datasets import load_banking77
+from udt.datasets import load_adult, load_banking77
 
 DATA = Path(os.environ.get("UDT_DATA", "no folder"))
 SETS = {
@@ -131,3 +132,18 @@ def test_upper_case_and_punctuation_do_no_harm():
     model = UDTClassifier(random_state=0).fit(X, y)
     cased = [text.title().replace(" .", ".").replace(" ,", ",") for text in X_test.to_pylist()]
     assert model.score(cased, y_test) > model.score(X_test, y_test) - 0.02
+
+
+def test_the_bundled_census_by_default():
+    X, y = load_adult(return_X_y=True)
+    X_test, y_test = load_adult(subset="test", return_X_y=True)
+    model = UDTClassifier(random_state=0).fit(X, y)
+    roles = {column.name: column.role for column in model.columns_}
+    assert roles["age"] == "number"
+    assert roles["workclass"] == "category"
+    assert model.score(X_test, y_test) > 0.865
+    assert roc_auc_score(y_test == ">50K", model.decision_function(X_test)) > 0.92
+    rows = X_test.slice(0, 20).to_pylist()
+    expected = model.predict_proba(X_test.slice(0, 20))
+    for row, probabilities in zip(rows, expected, strict=True):
+        np.testing.assert_allclose(model.predict_proba([row])[0], probabilities, rtol=1e-4)

@@ -120,6 +120,28 @@ def test_the_same_table_from_any_container_is_the_same(kind, model, frame):
         assert bits(refitted) == bits(model)
 
 
+@pytest.mark.parametrize("kind", [*CONTAINERS][:-1])  # a key that the only dict lacks is an error
+def test_one_row_in_any_container_is_as_in_a_batch(kind, model, frame):
+    expected = model.predict_proba(frame)
+    for row in (0, 1, 2, 57, 58, 59, int(frame["price"].isna().argmax())):
+        one = CONTAINERS[kind](frame.iloc[[row]])
+        answer = model.predict_proba(one)
+        np.testing.assert_allclose(answer, expected[[row]], rtol=1e-4, atol=1e-6)
+        assert model.predict(one).shape == (1,)
+
+
+def test_validation_rows_from_another_container(frame):
+    y = make_frame()[1]
+    fitted = [
+        make(max_iter=4).fit(frame, y, X_val=X_val, y_val=y[:50])
+        for X_val in (frame.head(50), pl.DataFrame(dicts(frame.head(50))), dicts(frame.head(50)))
+    ]
+    assert len({tuple(one.validation_scores_) for one in fitted}) == 1
+    assert fitted[0].validation_scores_[-1] == fitted[0].score(frame.head(50), y[:50])
+    with pytest.raises(ValueError, match="column 'note' is missing"):
+        make().fit(frame, y, X_val=frame.drop(columns="note"), y_val=y)
+
+
 @pytest.mark.parametrize(
     "kind", ["numpy", "numpy object", "rows", "float32", "pandas without names", "structured"]
 )

@@ -195,6 +195,8 @@ def _classify_arrow(column: pa.ChunkedArray, name: str) -> Values:
     if _is_string(inner):
         return Values("string", decode(column), categorical)
     kind = _arrow_kind(inner, name)
+    if kind == "missing":
+        return Values(kind, [None] * len(column), categorical)
     if categorical:
         column = column.cast(inner)
     array = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
