@@ -268,6 +268,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         The first call decides what columns are, where the knots of numbers lie and how long n-grams
         are. N-grams and categories that the model does not know yet become features once they have
         occurred in ``min_df`` rows of the calls so far. After `fit`, this goes on from its weights.
+        Make the first call a large one: what it decides stays.
 
         Parameters
         ----------
