@@ -1,9 +1,12 @@
 """What every test needs before udt is imported."""
 
+import io
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
+import pytest
 
 from tasks import ROOT, kernel_cache
 
@@ -32,3 +35,27 @@ def pytest_terminal_summary(terminalreporter):
             f"scikit-learn's checks of UDTClassifier: {sum(counts.values())} ran ({told}), "
             f"{skipped} skipped"
         )
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line, and give what it wrote."""
+    from udt.cli import main
+
+    def run(*argv, code=0):
+        capsys.readouterr()
+        assert main([str(arg) for arg in argv]) == code
+        return capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    """Give a text or bytes to standard input."""
+
+    def stdin(text):
+        content = text.encode() if isinstance(text, str) else text
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return stdin

@@ -1,7 +1,6 @@
 """The command line: results on stdout, the rest on stderr, and an exit code that tells."""
 
 import inspect
-import io
 import json
 import os
 import signal
@@ -39,25 +38,6 @@ def fitted(tmp_path_factory):
     (path.parent / "data.csv").write_text(CSV)
     assert main(["train", str(path.parent / "data.csv"), "--model", str(path), "--quiet"]) == 0
     return str(path)
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*argv, code=0):
-        capsys.readouterr()
-        assert main([str(arg) for arg in argv]) == code
-        return capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def stdin(monkeypatch):
-    def stdin(text):
-        content = text.encode() if isinstance(text, str) else text
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-
-    return stdin
 
 
 # ----------------------------------------------------------------------------------------- train

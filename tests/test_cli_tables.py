@@ -1,6 +1,5 @@
 """The command line on tables of many columns, and on rows with many labels."""
 
-import io
 import json
 import os
 import subprocess
@@ -80,24 +79,6 @@ TOPIC_ROWS = [
     ("weather report", ""),
 ] * 10
 TOPICS = "text,topics\n" + "".join(f"{text},{labels}\n" for text, labels in TOPIC_ROWS)
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*argv, code=0):
-        capsys.readouterr()
-        assert main([str(arg) for arg in argv]) == code
-        return capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def stdin(monkeypatch):
-    def stdin(text):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-
-    return stdin
 
 
 def roles(path):

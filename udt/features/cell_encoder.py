@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import murmurhash3_32
 
 from udt.columns import Column
+from udt.features.rows import stack_blocks, utf8
 from udt.threads import Pool, blocks
 
 # Modules with kernels are imported where they are used: numba takes 0.3 s to load.
@@ -58,6 +59,8 @@ class CellEncoder:
 
     def fit_transform(self, cells: Sequence[Any], pool: Pool) -> sp.csr_matrix:
         """Learn knots and categories from the columns' arrays, and give their rows."""
+        from udt.features.cells import EXACT, LINEAR, MISSING
+
         arrays = self._arrays(cells)
         numbers = arrays[0]
         n_rows = len(numbers)
@@ -82,15 +85,15 @@ class CellEncoder:
             if lengths.sum() < 1 or (lengths[0] == 1 and not is_missing):
                 self.bounds[j] = 0
                 continue
-            self._number(j, 5, 1)
+            self._number(j, LINEAR, 1)
             if is_missing:
-                self._number(j, 4, 1)
+                self._number(j, MISSING, 1)
             for level in (0, 1):
                 self._number(j, level, lengths[level])
         self._add_categories(arrays)
         self.n_embedded = self.n_features
         for j in range(len(ladders)):
-            for level in (2, 3):
+            for level in (2, EXACT):
                 self._number(j, level, int(np.diff(self.bounds[j, level])[0]))
         self.scale = 1.0
         matrix = self._encode(arrays, pool)
@@ -189,12 +192,14 @@ class CellEncoder:
             elif role == "categories":
                 offsets = np.asarray(values.offsets)
                 item_codes = np.empty((offsets[-1] - offsets[0], 1), dtype=np.uint32)
-                hash_strings(*utf8(values.flatten()), 0, len(item_codes), seed, item_codes, 0)
+                hash_strings(
+                    *_padded_utf8(values.flatten()), 0, len(item_codes), seed, item_codes, 0
+                )
                 bounds.append(offsets - offsets[0] + n_items)
                 items.append(item_codes[:, 0])
                 n_items += len(item_codes)
             else:
-                hash_strings(*utf8(values), 0, n_rows, seed, codes, j)
+                hash_strings(*_padded_utf8(values), 0, n_rows, seed, codes, j)
                 j += 1
         list_bounds = np.array(bounds, dtype=np.int64).reshape(len(bounds), n_rows + 1)
         return numbers, codes, list_bounds, np.concatenate(items), self.no_items()
@@ -223,13 +228,7 @@ class CellEncoder:
         parts = pool.map(
             lambda block: encode_rows(*arrays, *block, *state), blocks(len(arrays[0]), size)
         )
-        n_before = np.cumsum([0, *(part[0][-1] for part in parts)])
-        indptr = np.concatenate(
-            [[0], *(part[0][1:] + n for part, n in zip(parts, n_before[:-1], strict=True))]
-        )
-        indices = np.concatenate([part[1] for part in parts])
-        values = np.concatenate([part[2] for part in parts])
-        return csr_matrix(indptr, indices, values, self.n_features)
+        return stack_blocks(parts, self.n_features)[0]
 
 
 def column_seed(name: str) -> int:
@@ -254,24 +253,9 @@ def quantile_knots(values: Array, counts: Array, size: int) -> Array:
     return values[np.unique(np.concatenate([ends, places, np.flatnonzero(is_heavy)]))]
 
 
-def utf8(column: Any) -> tuple[Array, Array]:
+def _padded_utf8(column: Any) -> tuple[Array, Array]:
     """Give bytes and offsets of an Arrow column; a missing value is the empty string."""
-    if column.null_count:
-        column = column.fill_null("")
-    _, offsets, data = column.buffers()
-    offsets = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    data = np.frombuffer(data or b"", np.uint8)
+    data, offsets = utf8(column.fill_null("") if column.null_count else column)
     if len(data) < offsets[-1] + 3:  # murmur3_32 reads past the end
         data = np.concatenate([data, np.zeros(3, dtype=np.uint8)])
     return data, offsets
-
-
-def csr_matrix(indptr: Array, indices: Array, values: Array, n_columns: int) -> sp.csr_matrix:
-    """Make a matrix of arrays without copying them."""
-    matrix = sp.csr_matrix((len(indptr) - 1, n_columns), dtype=np.float32)
-    index_type = np.int32 if indptr[-1] < 2**31 else np.int64
-    matrix.indptr = indptr.astype(index_type)
-    matrix.indices = indices.astype(index_type, copy=False)
-    matrix.data = values
-    matrix.has_sorted_indices = False
-    return matrix

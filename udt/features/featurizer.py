@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,6 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from udt.features import parameters
+from udt.features.rows import all_or_nothing, stack_blocks, utf8
 from udt.features.unicode import normalise
 from udt.strings import as_text
 from udt.targets import check_labels, find_labels, number_labels
@@ -186,7 +185,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         csr_matrix of shape (n, n_features_out), float32
         """
         column = as_text(X)
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             targets = None
             if self.weighting == "information":
                 classes, targets = number_labels(check_labels(y, len(column)))
@@ -217,7 +216,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         self
         """
         column = as_text(X)
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             targets = None
             if self.weighting == "information":
                 targets = self._number_more(check_labels(y, len(column)))
@@ -351,17 +350,6 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         self.classes_ = np.concatenate([known, np.setdiff1d(labels, known)])
         return find_labels(labels, self.classes_, "y")
 
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Leave the featurizer as it was if what is done within fails."""
-        before = self.__dict__.copy()
-        try:
-            yield
-        except BaseException:  # Ctrl-C too: new buckets beside old weights would be read past
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
     def _transform(self, column: pa.LargeStringArray) -> sp.csr_matrix:
         data, offsets = self._encode(column)
         with Pool(effective_n_jobs(self.n_jobs)) as pool:
@@ -371,9 +359,9 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         """Give bytes and offsets of text as the kernels take it."""
         encoder = self._token_encoder()
         if encoder is None:
-            return _utf8(_normalised(column, self.strip_accents))
+            return utf8(_normalised(column, self.strip_accents))
         with Pool(effective_n_jobs(self.n_jobs)) as pool:
-            return _utf8(encoder.join_rows(column, pool))
+            return utf8(encoder.join_rows(column, pool))
 
     def _token_encoder(self) -> Encoder | None:
         """Give what puts tokens in the place of words, made anew after loading."""
@@ -440,20 +428,10 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             lambda block: kernels.transform_rows(data, offsets, *block, *arguments),
             blocks(len(offsets) - 1, _ROWS_PER_BLOCK),
         )
-        n_before = np.cumsum([0, *(part[0][-1] for part in parts)])
-        indptr = np.concatenate(
-            [[0], *(part[0][1:] + n for part, n in zip(parts, n_before[:-1], strict=True))]
-        )
+        matrix, starts = stack_blocks([(part[0], *part[2:]) for part in parts], len(self.buckets_))
         middles = np.concatenate(
-            [part[1] + n for part, n in zip(parts, n_before[:-1], strict=True)]
+            [part[1] + start for part, start in zip(parts, starts, strict=True)]
         )
-        matrix = sp.csr_matrix((len(offsets) - 1, len(self.buckets_)), dtype=np.float32)
-        # Assigned, not passed: the constructor would copy.
-        index_type = np.int32 if indptr[-1] < 2**31 else np.int64
-        matrix.indptr = indptr.astype(index_type)
-        matrix.indices = np.concatenate([part[2] for part in parts]).astype(index_type, copy=False)
-        matrix.data = np.concatenate([part[3] for part in parts])
-        matrix.has_sorted_indices = False
         return matrix, middles
 
     def _weigh(self, matrix: sp.csr_matrix, middles: Array, pool: Pool) -> sp.csr_matrix:
@@ -564,10 +542,3 @@ def _normalised(column: pa.LargeStringArray, strip_accents: bool) -> pa.LargeStr
     rows = column.filter(others).to_pylist()
     normalised = as_text([normalise(row, strip_accents) for row in rows])
     return pc.replace_with_mask(column, others, normalised)
-
-
-def _utf8(column: pa.LargeStringArray) -> tuple[Array, Array]:
-    """Give the bytes and offsets of a column."""
-    _, offsets, data = column.buffers()
-    offsets = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    return np.frombuffer(data or b"", np.uint8), offsets

@@ -14,8 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from udt.columns import Column, Table, as_table, infer_columns, read_columns
 from udt.features import parameters
-from udt.features.cell_encoder import ROWS_PER_BLOCK, CellEncoder, column_seed, csr_matrix
+from udt.features.cell_encoder import ROWS_PER_BLOCK, CellEncoder, column_seed
 from udt.features.featurizer import HashingFeaturizer
+from udt.features.rows import all_or_nothing, csr_matrix
 from udt.targets import check_labels, number_labels
 from udt.threads import Pool, blocks, effective_n_jobs
 
@@ -132,13 +133,8 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         targets = None
         if self.weighting == "information":
             _, targets = number_labels(check_labels(y, table.n_rows))
-        before = self.__dict__.copy()
-        try:
+        with all_or_nothing(self):
             return self._fit_transform(table, targets)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
 
     def transform(self, X: Any) -> sp.csr_matrix:
         """Turn rows into features.
