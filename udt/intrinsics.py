@@ -1,0 +1,50 @@
+"""Machine operations that every room may need, and that Python and numba have no word for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from udt.compilation import intrinsic
+
+
+@intrinsic(lambda array, i: None)
+def prefetch(typingctx: Any, array: Any, i: Any) -> Any:
+    """Ask for the cache line that holds element ``i`` of a contiguous array."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        struct = context.make_array(signature.args[0])(context, builder, args[0])
+        pointer = builder.bitcast(builder.gep(struct.data, [args[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch",
+            [pointer.type],
+            ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number]),
+        )
+        builder.call(function, [pointer, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
+
+
+@intrinsic(lambda x: np.float32(x).view(np.int32))
+def bits_of(typingctx: Any, x: Any) -> Any:
+    """Read a float32 as an int32 of the same bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), codegen
+
+
+@intrinsic(lambda x: np.int32(x).view(np.float32))
+def float_of(typingctx: Any, x: Any) -> Any:
+    """Read an int32 as a float32 of the same bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), codegen
