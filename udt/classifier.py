@@ -52,6 +52,11 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     word_ngrams, char_ngrams, min_df, n_buckets, strip_accents, tokenizer
         See `HashingFeaturizer`; not used if ``X`` is a sparse matrix. ``min_df`` holds for
         categories too.
+    sparse_weighting : {"tfidf", "l2"} or None, default=None
+        What to do with ready features, the rows of a sparse matrix: "tfidf" takes them as counts of
+        terms, weighs them by inverse document frequency and normalises rows, as scikit-learn's
+        TfidfTransformer does; "l2" only normalises. None keeps the proportions between rows.
+        `partial_fit` keeps the document frequencies of the first call. Not used for other input.
     hidden_size : int or None, default=None
         Units of the hidden layer; 0 leaves the linear path alone. None takes 0 for two classes of
         texts (if there is a linear path), 32 for up to 128 classes, else 128.
@@ -92,8 +97,11 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         training.
     n_iter_no_change : int, default=5
         Patience, in passes.
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class; "balanced" weighs it by the inverse of its frequency.
+    class_weight : dict, "balanced", "propensity" or None, default=None
+        Weight of each class; "balanced" weighs it by the inverse of its frequency. Where rows may
+        have any number of labels, a dict or "propensity" weighs the rows that have a label, in its
+        loss: the latter by the inverse of its `udt.metrics.propensities`, 1 on average, so that
+        rare labels, which rows often lack though they apply, rank higher.
     n_jobs : int or None, default=None
         Number of threads. None means all that this process may use, and one inside a joblib
         worker; -1 means all processors.
@@ -164,6 +172,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         n_buckets: int | None = None,
         strip_accents: bool = False,
         tokenizer: Any = None,
+        sparse_weighting: str | None = None,
         hidden_size: int | None = None,
         wide: bool | None = None,
         dropout: float | None = None,
@@ -189,6 +198,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_buckets = n_buckets
         self.strip_accents = strip_accents
         self.tokenizer = tokenizer
+        self.sparse_weighting = sparse_weighting
         self.hidden_size = hidden_size
         self.wide = wide
         self.dropout = dropout
@@ -429,7 +439,10 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(target.numbers, LabelSets):
             labels = np.zeros(len(target.numbers))
             weights = targets.check_weights(sample_weight, None, labels)
-            return weights, targets.check_positive_weights(self.class_weight, target.classes)
+            positive_weights = targets.check_positive_weights(
+                self.class_weight, target.classes, target.numbers
+            )
+            return weights, positive_weights
         labels = target.classes[target.numbers]
         return targets.check_weights(sample_weight, self.class_weight, labels, target.classes), None
 
@@ -469,7 +482,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
     def _make_featurizer(self, X: Any) -> TableFeaturizer | ReadyFeatures:
         if sp.issparse(X):
-            return ReadyFeatures()
+            return ReadyFeatures(self.sparse_weighting)
         return TableFeaturizer(
             columns=self.columns,
             word_ngrams=self.word_ngrams,

@@ -36,6 +36,10 @@ def check(model: UDTClassifier) -> None:
         ("hidden_size", True, "a whole number from 0 to 4096", lambda v: _is_int(v, 0, 4096)),
         ("strip_accents", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
         ("wide", True, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
+        (
+            "sparse_weighting", True, '"tfidf" or "l2"',
+            lambda v: isinstance(v, str) and v in ("tfidf", "l2"),
+        ),
         ("dropout", True, fraction, _is_fraction),
         ("hidden_dropout", True, fraction, _is_fraction),
         ("label_smoothing", False, fraction, _is_fraction),

@@ -108,7 +108,15 @@ def _write_features(
 ) -> dict[str, Any]:
     """Add the arrays of a featurizer; give the rest of it as plain values."""
     if isinstance(featurizer, ReadyFeatures):
-        return {"scale": featurizer.scale_, "n_features_in": featurizer.n_features_in_}
+        arrays["ready.label_rows"] = featurizer.label_rows_
+        if featurizer.weighting == "tfidf":
+            arrays["ready.idf"] = featurizer.idf_
+        return {
+            "weighting": featurizer.weighting,
+            "scale": featurizer.scale_,
+            "n_rows": featurizer.n_rows_,
+            "n_features_in": featurizer.n_features_in_,
+        }
     meta: dict[str, Any] = {
         "columns": [asdict(column) for column in featurizer.columns_],
         "n_embedded": featurizer.n_embedded_,
@@ -135,10 +143,7 @@ def _read_features(
     model: UDTClassifier, meta: dict[str, Any], arrays: dict[str, Array]
 ) -> TableFeaturizer | ReadyFeatures:
     if "columns" not in meta:
-        ready = ReadyFeatures()
-        ready.scale_, ready.n_features_in_ = float(meta["scale"]), int(meta["n_features_in"])
-        _check(0 < ready.scale_ < np.inf and ready.n_features_in_ > 0)
-        return ready
+        return _read_ready(len(model.classes_), meta, arrays)
     featurizer = model._make_featurizer(None)
     assert isinstance(featurizer, TableFeaturizer)
     columns = tuple(Column(**column) for column in meta["columns"])
@@ -165,6 +170,21 @@ def _read_features(
     _check([(size,) for size in sizes] == [ids.shape for ids in featurizer.ids_])
     _check(all(_is_within(ids, sum(sizes), np.int64) for ids in featurizer.ids_))
     return featurizer
+
+
+def _read_ready(n_classes: int, meta: dict[str, Any], arrays: dict[str, Array]) -> ReadyFeatures:
+    ready = ReadyFeatures(meta.get("weighting"))
+    ready.scale_, ready.n_features_in_ = float(meta["scale"]), int(meta["n_features_in"])
+    _check(0 < ready.scale_ < np.inf and ready.n_features_in_ > 0)
+    if "n_rows" in meta:  # not in older files
+        ready.n_rows_, ready.label_rows_ = int(meta["n_rows"]), arrays["ready.label_rows"]
+        _check(ready.label_rows_.ndim == 1 and len(ready.label_rows_) <= n_classes)
+        _check(_is_within(ready.label_rows_, ready.n_rows_ + 1, np.int64))
+    if ready.weighting == "tfidf":
+        ready.idf_ = arrays["ready.idf"]
+        _check(ready.idf_.shape == (ready.n_features_in_,) and ready.idf_.dtype == np.float32)
+        _check(bool(np.all((ready.idf_ >= 1) & np.isfinite(ready.idf_))))
+    return ready
 
 
 def _read_cells(cells: CellEncoder, meta: dict[str, Any], arrays: dict[str, Array]) -> None:

@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from udt.columns import is_missing
 from udt.labels import LabelFormat, LabelSets, label_kind, read_label_sets
+from udt.metrics import label_propensities
 
 Array = NDArray[Any]
 
@@ -243,6 +244,11 @@ def check_weights(
     weights = np.ones(len(labels))
     if sample_weight is not None:
         weights = _check_sample_weight(sample_weight, len(labels))
+    if isinstance(class_weight, str) and class_weight == "propensity":
+        raise ValueError(
+            'class_weight="propensity" is for rows of any number of labels, some of which may be '
+            'missing, but y gives one label a row: use "balanced", or write y as lists of labels.'
+        )
     if class_weight is not None and classes is not None:
         factors = compute_class_weight(class_weight, classes=classes, y=labels)
         wrong = ~np.isfinite(factors) | (factors < 0)
@@ -260,21 +266,35 @@ def check_weights(
     return (weights / weights[weights > 0].mean()).astype(np.float32)
 
 
-def check_positive_weights(class_weight: Any, classes: Array) -> Array | None:
+def check_positive_weights(
+    class_weight: Any, classes: Array, labels: LabelSets | None = None
+) -> Array | None:
     """Give how much the rows that have a label count in its loss: float32, or None for once.
 
     Parameters
     ----------
-    class_weight : dict from labels to numbers, or None
-        Labels that it leaves out count once.
+    class_weight : dict from labels to numbers, "propensity" or None
+        Labels that a dict leaves out count once. "propensity" weighs labels by 1 / propensity [1]_
+        (see `udt.metrics.propensities`), with a mean of 1 over all labels of all rows.
     classes : ndarray of shape (n_labels,)
+    labels : LabelSets or None
+        Those of the rows: needed for "propensity".
+
+    References
+    ----------
+    .. [1] H. Jain, Y. Prabhu, M. Varma, "Extreme multi-label loss functions for recommendation,
+       tagging, ranking & other missing label applications", KDD 2016.
     """
     if class_weight is None:
         return None
+    if isinstance(class_weight, str) and class_weight == "propensity" and labels is not None:
+        counts = labels.frequencies()
+        inverse = 1 / label_propensities(counts, len(labels))
+        return (inverse / np.average(inverse, weights=counts)).astype(np.float32)
     if not isinstance(class_weight, Mapping):
         raise ValueError(
             f"class_weight={class_weight!r}: where rows have any number of labels, give a dict "
-            "from labels to weights, or None."
+            'from labels to weights, "propensity" or None.'
         )
     numbers = {label: number for number, label in enumerate(classes.tolist())}
     weights = np.ones(len(classes), dtype=np.float32)
