@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from udt.datasets.subsets import Subset, subset_parts
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -12,10 +14,6 @@ if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
 __all__ = ["load_adult", "load_banking77"]
-
-Subset = Literal["train", "test", "all"]
-
-_SUBSETS = {"train": ["train"], "test": ["test"], "all": ["train", "test"]}
 
 
 @overload
@@ -151,15 +149,14 @@ def load_adult(
 
 def _read(name: str, subset: Any) -> tuple[pa.Table, str]:
     """Read a bundled table, and what its licence says of it."""
-    if not isinstance(subset, str) or subset not in _SUBSETS:
-        raise ValueError(f"subset must be 'train', 'test' or 'all', got {subset!r}")
+    names = subset_parts(subset)
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder = files("udt") / "data" / name
     parts = []
-    for part in _SUBSETS[subset]:
+    for part in names:
         with (folder / f"{part}.parquet").open("rb") as file:
             parts.append(pq.read_table(file))
     return pa.concat_tables(parts), (folder / "LICENSE").read_text(encoding="utf-8")
