@@ -48,8 +48,19 @@ def scatter(csr, rows, gradient, rate, weights, state, dropout=0.0, key=0):
                 continue
             slope = values[j] / (1 - dropout) * gradient[i].astype(float)
             state[index] += np.mean(slope**2)
-            weights[index] -= rate * slope / np.sqrt(state[index])
+            weights[index] -= rate * slope / np.sqrt(state[index].item())
     return weights, state
+
+
+def scatter_sums(csr, rows, gradient, rate, weights, state, step, dropout=0.0, key=0):
+    """Take one step on each row of weights that a batch touches; give new weights and state."""
+    n_features = max(len(weights), 1 + max(csr[1], default=0))
+    dense = dense_rows(csr, rows, n_features, dropout, key)[:, : len(weights)]
+    new = step(dense.T @ gradient, rate, weights.astype(float), state.astype(float))
+    is_touched = dense.any(axis=0)
+    for before, after in zip((weights, state), new, strict=True):
+        after[~is_touched] = before[~is_touched]
+    return new
 
 
 def hidden_mask(shape, dropout, key):
@@ -119,15 +130,33 @@ def one_vs_all_gradient(logits, truth, weights, positive_weights, smoothing=0.0)
     return gradient * np.asarray(weights, dtype=float)[:, np.newaxis]
 
 
-def update_output(hidden, gradient, rate, output, output_state, bias, bias_state):
-    """Take a row-wise AdaGrad step with the summed gradient of a batch; give what is new."""
-    slopes = gradient.T.astype(float) @ hidden.astype(float)
-    if hidden.shape[1]:
-        output_state = output_state + np.mean(slopes**2, axis=1)
-        output = output - rate * slopes / np.sqrt(output_state)[:, np.newaxis]
-    slope = gradient.sum(axis=0, dtype=float)
-    bias_state = bias_state + slope**2
-    return output, output_state, bias - rate * slope / np.sqrt(bias_state), bias_state
+def adagrad(slopes, rate, weights, state):
+    """Take a row-wise AdaGrad step with summed gradients; give new weights and state."""
+    if not slopes.size:
+        return weights, state
+    state = state + np.mean(slopes.astype(float) ** 2, axis=1)[:, np.newaxis, np.newaxis]
+    return weights - rate * slopes / np.sqrt(state[:, 0]), state
+
+
+def adam(slopes, rate, weights, state):
+    """Take a step of Adam, whose bias correction is in the rate, as `adagrad` does."""
+    slopes = slopes.astype(float)
+    means = 0.9 * state[:, 0] + 0.1 * slopes
+    squares = 0.999 * state[:, 1] + 0.001 * slopes**2
+    return weights - rate * means / (np.sqrt(squares) + 1e-8), np.stack([means, squares], axis=1)
+
+
+def sgd(slopes, rate, weights, state):
+    """Take a step of plain gradient descent, as `adagrad` does."""
+    return weights - rate * slopes.astype(float), state
+
+
+def update_output(hidden, gradient, rate, output, output_state, bias, bias_state, step=adagrad):
+    """Take a step with the summed gradient of a batch; give what is new."""
+    output, output_state = step(gradient.T.astype(float) @ hidden, rate, output, output_state)
+    slope = gradient.sum(axis=0, dtype=float)[:, np.newaxis]
+    bias, bias_state = step(slope, rate, bias[:, np.newaxis], bias_state)
+    return output, output_state, bias[:, 0], bias_state
 
 
 def resampled_gradient(logits, targets, weights, starts, n_points):

@@ -14,7 +14,7 @@ from numba.core.dispatcher import Dispatcher
 import udt
 from udt import compilation
 from udt.compilation import OPTIONS, kernel
-from udt.network.kernels import bits_of, float_of
+from udt.intrinsics import bits_of, float_of
 
 compiled_only = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="there is nothing compiled to look at"

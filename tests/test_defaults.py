@@ -73,6 +73,9 @@ def settings_of(model, n_rows, shape, features=TEXT, n_classes=10, **arguments):
         ("batch_size", 0),
         ("batch_size", 65537),
         ("batch_size", "auto"),
+        ("optimizer", None),
+        ("optimizer", "Adam"),
+        ("optimizer", ["adam"]),
         ("learning_rate_init", 0),
         ("learning_rate_init", -0.5),
         ("learning_rate_init", float("nan")),
@@ -117,6 +120,7 @@ def test_an_error_names_parameter_value_and_range(name, value):
         ("hidden_dropout", Fraction(1, 2)),
         ("max_iter", np.int64(3)),
         ("batch_size", 65536),
+        ("optimizer", "sgd"),
         ("learning_rate_init", 1),
         ("validation_fraction", 0.5),
         ("early_stopping", np.True_),
@@ -132,7 +136,7 @@ def test_values_in_range_pass(name, value):
     defaults.check(model)
     # Whatever type it came in, training gets a plain number.
     for setting in vars(settings_of(model, 1000, SHAPES[0])).values():
-        assert type(setting) in (int, float, bool)
+        assert type(setting) in (int, float, bool, str)
 
 
 def test_a_network_needs_a_path():
@@ -187,6 +191,21 @@ def test_what_is_given_is_taken(kind):
     halved = settings_of(model, 1000, SHAPES[0], KINDS[kind])
     assert halved.hidden_rate == settings.hidden_rate / 2
     assert halved.head_rate == settings.head_rate / 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rates_follow_the_optimizer(kind):
+    def rates(**parameters):
+        settings = settings_of(UDTClassifier(**parameters), 1000, SHAPES[0], KINDS[kind])
+        assert settings.optimizer == parameters.get("optimizer", "adagrad")
+        return np.array([settings.wide_rate, settings.hidden_rate, settings.head_rate])
+
+    usual = rates()
+    assert rates(optimizer="adam").tolist() == [0.001] * 3
+    assert rates(optimizer="adam", learning_rate_init=0.25).tolist() == [0.25] * 3
+    given = rates(optimizer="sgd", learning_rate_init=usual[0])
+    np.testing.assert_allclose(given, usual)
+    np.testing.assert_allclose(rates(optimizer="sgd") / defaults.RATES["sgd"], usual / usual[0])
 
 
 def test_a_part_of_the_rows_is_one_pass_at_steady_rates():

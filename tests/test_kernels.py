@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from udt.labels import LabelSets
-from udt.network import kernels
+from udt.network import kernels, optimizers
 
 pytestmark = [
     pytest.mark.kernel,
@@ -108,7 +108,7 @@ def scatter(csr, batch, gradient, weights, state, owners=(0,), dropout=0.0, key=
     squares = np.mean(gradient**2, axis=1)
     copied = copy_batch(csr, batch, dropout, key)
     for owner in owners:
-        kernels.scatter(
+        optimizers.scatter(
             *copied, len(batch), gradient, squares, np.float32(rate), owner, len(owners) - 1,
             weights, state,
         )  # fmt: skip
@@ -192,7 +192,7 @@ def test_each_owner_touches_its_own_rows_only():
     n = 200  # rows of weights; owner 1 of 4 has 16 to 31, 80 to 95 and 144 to 159
     indptr, indices = np.array([0, n]), np.arange(n, dtype=np.int32)
     weights, state = np.zeros((n, 2), np.float32), np.ones(n, np.float32)
-    kernels.scatter(
+    optimizers.scatter(
         indptr, indices, np.ones(n, np.float32), 1, np.ones((1, 2), np.float32),
         np.ones(1, np.float32), np.float32(1), 1, 3, weights, state,
     )  # fmt: skip
@@ -223,7 +223,7 @@ def test_fetching_ahead_changes_nothing():
 
 def test_mean_squares():
     gradient, squares = floats(6, 5), np.zeros(6, dtype=np.float32)
-    kernels.mean_squares(gradient, 1, 4, squares)
+    optimizers.mean_squares(gradient, 1, 4, squares)
     same(squares, np.r_[0, np.mean(gradient[1:4].astype(float) ** 2, axis=1), 0, 0])
 
 
@@ -524,29 +524,47 @@ def test_nan_stays_visible_in_resampling():
     assert 1 <= sizes[0] <= classes.shape[1]
 
 
-def test_step_rows():
+RULES = {
+    optimizers.ADAGRAD: (naive.adagrad, (1, 1)),
+    optimizers.ADAM: (naive.adam, (2, 5)),
+    optimizers.SGD: (naive.sgd, (0, 0)),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_step_rows(rule):
+    twin, kept = RULES[rule]
     slopes, weights = floats(6, 5), floats(6, 5, seed=3)
-    state = np.full(6, 0.1, dtype=np.float32)
-    new_weights, new_state = weights.copy(), state.copy()
-    kernels.step_rows(slopes, np.float32(0.3), new_weights, new_state)
-    expected = state + np.mean(slopes.astype(float) ** 2, axis=1)
-    same(new_state, expected, 1e-5)
-    same(new_weights, weights - 0.3 * slopes / np.sqrt(expected)[:, np.newaxis], 1e-4, 1e-5)
+    state = np.abs(floats(6, *kept, seed=4))
+    expected = twin(slopes, 0.3, weights, state)
+    optimizers.step_rows(slopes, np.float32(0.3), rule, weights, state)
+    same(weights, expected[0], 1e-4, 1e-5)
+    same(state, expected[1], 1e-5)
 
 
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(("first", "last"), [(0, 40), (8, 16), (39, 40)])
-def test_step_active(first, last):
+def test_step_active(rule, first, last):
+    twin, (n_kept, width) = RULES[rule]
     n_classes, hidden = 40, floats(6, 5)
-    dense, _, lists = resample(floats(6, n_classes), np.full(6, 0.3))[4:]
-    start = np.full(n_classes, 0.1, np.float32)
-    old = [floats(n_classes, 5), start, floats(n_classes), start]
+    dense, _, (classes, slopes, sizes) = resample(floats(6, n_classes), np.full(6, 0.3))[4:]
+    old = [
+        floats(n_classes, 5), np.full((n_classes, n_kept, width), 0.1, np.float32),
+        floats(n_classes, 1), np.full((n_classes, n_kept, min(width, 1)), 0.1, np.float32),
+    ]  # fmt: skip
     new = [array.copy() for array in old]
-    kernels.step_active(hidden, *lists, first, last, np.float32(0.3), *new)
-    expected = naive.update_output(hidden, dense, 0.3, *old)
-    others = np.r_[:first, last:n_classes]
+    optimizers.step_active(hidden, classes, slopes, sizes, first, last, np.float32(0.3), rule, *new)
+    expected = [
+        *twin(dense.T.astype(float) @ hidden, 0.3, *old[:2]),
+        *twin(dense.sum(axis=0, dtype=float)[:, np.newaxis], 0.3, *old[2:]),
+    ]
+    is_active = np.zeros(n_classes, dtype=bool)
+    for i in range(6):
+        is_active[classes[i, : sizes[i]]] = True
+    is_active[:first] = is_active[last:] = False
     for ours, before, right in zip(new, old, expected, strict=True):
-        same(ours[first:last], right[first:last], 1e-4, 1e-5)
-        np.testing.assert_array_equal(ours[others], before[others])
+        same(ours[is_active], right[is_active], 1e-4, 1e-5)
+        np.testing.assert_array_equal(ours[~is_active], before[~is_active])
 
 
 # Few different values, so that ties are frequent.

@@ -9,6 +9,7 @@ from sklearn.metrics import f1_score
 from udt.labels import LabelSets
 from udt.network.heads import OneVsAllHead, ResampledSoftmaxHead, SoftmaxHead
 from udt.network.model import SparseNetwork, sigmoid, softmax, top_k, top_k_labels
+from udt.network.optimizers import Optimizer
 from udt.threads import Pool, single_threaded_blas
 
 
@@ -200,6 +201,11 @@ def test_the_most_probable_labels_are_in_order_where_all_are_certain():
     assert probabilities.tolist() == [[1, 1, 1]]
 
 
+def optimizers(*weights):
+    """Give optimisers of copies."""
+    return [Optimizer("adagrad", array.copy(), 0.1) for array in weights]
+
+
 @pytest.mark.parametrize("n_hidden", [0, 6])
 @pytest.mark.parametrize("n_classes", [1, 3, 600])
 def test_one_vs_all_head(n_classes, n_hidden):
@@ -212,7 +218,7 @@ def test_one_vs_all_head(n_classes, n_hidden):
     truth = naive.indicator(labels)
     weights = random.random(10).astype(np.float32)
     positive = random.uniform(0.5, 4, n_classes).astype(np.float32)
-    head = OneVsAllHead(output.copy(), bias.copy(), 0.1, 0.1, positive)
+    head = OneVsAllHead(*optimizers(output, bias), 0.1, positive)
 
     gradient, losses = wide.copy(), np.empty(10, dtype=np.float32)
     hidden_gradient = np.empty_like(hidden)
@@ -227,15 +233,15 @@ def test_one_vs_all_head(n_classes, n_hidden):
         losses, naive.binary_cross_entropy(logits, truth, weights, positive), rtol=1e-4, atol=1e-4
     )
 
-    assert sorted(c for block in head.blocks for c in range(*block)) == list(range(n_classes))
-    for block in head.blocks:
-        head.update(hidden, gradient, np.float32(0.5), *block)
-    start = np.full(n_classes, 0.1)
+    assert sorted(c for task in head.tasks(2) for c in range(*task)) == list(range(n_classes))
+    for task in head.tasks(2):
+        head.update(hidden, gradient, np.float32(0.5), task)
+    start = np.full((n_classes, 1, 1), 0.1)
     new_output, _, new_bias, _ = naive.update_output(
         hidden, gradient, 0.5, output, start, bias, start
     )
-    np.testing.assert_allclose(head.output, new_output, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(head.bias, new_bias, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(head.output.weights, new_output, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(head.bias.weights[:, 0], new_bias, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_hidden", [0, 6])
@@ -248,7 +254,7 @@ def test_softmax_head(n_classes, n_hidden):
     wide = random.normal(size=(10, n_classes)).astype(np.float32)
     targets = random.integers(0, n_classes, 10)
     weights = random.random(10).astype(np.float32)
-    head = SoftmaxHead(output.copy(), bias.copy(), 0.1, initial_state=0.1)
+    head = SoftmaxHead(*optimizers(output, bias), 0.1)
 
     gradient, losses = wide.copy(), np.empty(10, dtype=np.float32)
     hidden_gradient = np.empty_like(hidden)
@@ -263,15 +269,15 @@ def test_softmax_head(n_classes, n_hidden):
     )
 
     # Blocks cover each class once.
-    assert sorted(c for block in head.blocks for c in range(*block)) == list(range(n_classes))
-    for block in head.blocks:
-        head.update(hidden, gradient, np.float32(0.5), *block)
-    start = np.full(n_classes, 0.1)
+    assert sorted(c for task in head.tasks(2) for c in range(*task)) == list(range(n_classes))
+    for task in head.tasks(2):
+        head.update(hidden, gradient, np.float32(0.5), task)
+    start = np.full((n_classes, 1, 1), 0.1)
     new_output, _, new_bias, _ = naive.update_output(
         hidden, gradient, 0.5, output, start, bias, start
     )
-    np.testing.assert_allclose(head.output, new_output, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(head.bias, new_bias, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(head.output.weights, new_output, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(head.bias.weights[:, 0], new_bias, rtol=1e-3, atol=1e-4)
 
 
 def test_resampled_softmax_head():
@@ -284,7 +290,7 @@ def test_resampled_softmax_head():
     weights = random.random(n).astype(np.float32)
     exact = hidden.astype(float) @ output.T + bias
     heads = [
-        ResampledSoftmaxHead(output.copy(), bias.copy(), 0.1, 16, key=key, n_points=8)
+        ResampledSoftmaxHead(*optimizers(output, bias), 16, key=key, n_points=8)
         for key in (5, 5, 6)
     ]
     gradients = []
@@ -294,8 +300,8 @@ def test_resampled_softmax_head():
         head.prepare(n)
         for first, last in [(0, 4), (4, n)]:
             head.gradients(hidden, logits, targets, weights, first, last, losses, hidden_gradient)
-        for block in head.blocks:
-            head.update(hidden, logits, np.float32(0.5), *block)
+        for task in head.tasks(2):
+            head.update(hidden, logits, np.float32(0.5), task)
         np.testing.assert_allclose(losses, naive.cross_entropy(exact, targets, weights), rtol=1e-4)
         gradients.append(hidden_gradient)
     # The key fixes the draws.
@@ -305,18 +311,17 @@ def test_resampled_softmax_head():
     starts = np.random.Generator(np.random.PCG64(5)).random(n, dtype=np.float32)
     expected = naive.resampled_gradient(exact, targets, weights, starts, 8)
     np.testing.assert_allclose(gradients[0], expected @ output, rtol=1e-3, atol=1e-4)
-    start = np.full(n_classes, 0.1)
+    start = np.full((n_classes, 1, 1), 0.1)
     new_output, _, new_bias, _ = naive.update_output(
         hidden, expected, 0.5, output, start, bias, start
     )
-    np.testing.assert_allclose(heads[0].output, new_output, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(heads[0].bias, new_bias, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(heads[0].output.weights, new_output, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(heads[0].bias.weights[:, 0], new_bias, rtol=1e-3, atol=1e-4)
 
 
 def test_each_batch_has_draws_of_its_own():
-    head = ResampledSoftmaxHead(
-        np.zeros((600, 2), np.float32), np.zeros(600, np.float32), 0.1, 16, key=5
-    )
+    nothing = optimizers(np.zeros((600, 2), np.float32), np.zeros(600, np.float32))
+    head = ResampledSoftmaxHead(*nothing, 16, key=5)
     draws = []
     for _ in range(2):
         head.prepare(16)

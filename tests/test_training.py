@@ -126,6 +126,7 @@ def naive_step(
     """One step in double precision; updates ``states`` and gives the loss and new weights."""
     old = {name: array.astype(float) for name, array in network.arrays().items()}
     key, step_key = keys
+    step = {"adagrad": naive.adagrad, "adam": naive.adam, "sgd": naive.sgd}[settings.optimizer]
     summed = naive.gather(csr, batch, old["embedding"], settings.dropout, key)
     hidden = naive.activate(summed, settings.hidden_dropout, step_key)
     logits = naive.gather(csr, batch, old["wide"], settings.wide_dropout, key)
@@ -137,28 +138,31 @@ def naive_step(
     slope = (1 - np.tanh(summed) ** 2) * mask / (1 - settings.hidden_dropout)
     hidden_gradient = gradient @ old["output"] * slope
     new = {}
-    new["embedding"], states["embedding"] = naive.scatter(
-        csr, batch, hidden_gradient, settings.hidden_rate * decay, old["embedding"],
-        states["embedding"], settings.dropout, key,
-    )  # fmt: skip
-    new["wide"], states["wide"] = naive.scatter(
-        csr, batch, gradient, settings.wide_rate * decay, old["wide"], states["wide"],
-        settings.wide_dropout, key,
-    )  # fmt: skip
+    for name, slopes, rate, dropout in [
+        ("embedding", hidden_gradient, settings.hidden_rate * decay, settings.dropout),
+        ("wide", gradient, settings.wide_rate * decay, settings.wide_dropout),
+    ]:
+        arguments = (csr, batch, slopes, rate, old[name], states[name])
+        if settings.optimizer == "adagrad":
+            new[name], states[name] = naive.scatter(*arguments, dropout, key)
+        else:
+            new[name], states[name] = naive.scatter_sums(*arguments, step, dropout, key)
     new["output"], states["output"], new["bias"], states["bias"] = naive.update_output(
         hidden, gradient, settings.head_rate * decay, old["output"], states["output"],
-        old["bias"], states["bias"],
+        old["bias"], states["bias"], step,
     )  # fmt: skip
     return loss, new
 
 
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam", "sgd"])
 @pytest.mark.parametrize("is_multilabel", [False, True], ids=["one label", "label sets"])
 @pytest.mark.parametrize(
     "shape",
     [{}, {"n_hidden": 0}, {"is_wide": False}, {"n_embedded": 9}, {"n_classes": 300}],
     ids=str,
 )
-def test_steps_are_those_of_the_naive_network(shape, is_multilabel):
+def test_steps_are_those_of_the_naive_network(shape, is_multilabel, optimizer):
+    settings = replace(SETTINGS, optimizer=optimizer)
     n_classes = shape.get("n_classes", 3)
     data = make_data(n_classes=n_classes)
     positive_weights = None
@@ -167,18 +171,18 @@ def test_steps_are_those_of_the_naive_network(shape, is_multilabel):
         data = (data[0], LabelSets.from_mask(random.random((100, n_classes)) < 0.1), data[2])
         positive_weights = random.uniform(0.5, 3, n_classes).astype(np.float32)
     with Pool(1) as pool:
-        trainer = make_trainer(pool, data=data, positive_weights=positive_weights, **shape)
+        trainer = make_trainer(pool, settings, data, positive_weights, **shape)
         network = trainer.network
-        states = {
-            name: np.full(len(array), SETTINGS.initial_state)
-            for name, array in network.arrays().items()
-        }
+        states = {name: state.copy() for name, state in trainer.state.items()}
         random = np.random.default_rng(3)
         for decay, epoch, step in [(1.0, 0, 0), (0.8, 0, 1), (0.5, 1, 2)]:
+            factor = {"adagrad": 1, "adam": 0.001**0.5 / 0.1, "sgd": 1}[optimizer]
+            if optimizer == "adam" and step:
+                factor = np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
             batch = random.permutation(100)[:16]
             keys = (trainer.key + epoch, trainer.key + step)
             loss, expected = naive_step(
-                network, *data, batch, SETTINGS, decay, keys, states, positive_weights
+                network, *data, batch, settings, decay * factor, keys, states, positive_weights
             )
             assert trainer.train_batch(batch, decay, epoch, step) == pytest.approx(loss, rel=1e-4)
             for name, array in network.arrays().items():
@@ -240,8 +244,10 @@ def test_training_goes_on_from_a_network_and_its_state():
 
         first = go_on()
         before = bits(first.network)
-        assert {name: len(sums) for name, sums in first.state.items()} == {
-            "embedding": N_FEATURES, "wide": N_FEATURES, "output": 3, "bias": 3,
+        assert first.state["n_steps"] == 3 * 7
+        assert {name: sums.shape for name, sums in first.state.items()} == {
+            "embedding": (N_FEATURES, 1, 1), "wide": (N_FEATURES, 1, 1), "output": (3, 1, 1),
+            "bias": (3, 1, 1), "n_steps": (),
         }  # fmt: skip
         assert (first.state["wide"] >= SETTINGS.initial_state).all()
         second = go_on(network=first.network, state=first.state)
@@ -251,7 +257,66 @@ def test_training_goes_on_from_a_network_and_its_state():
         afresh = go_on(network=first.network)  # larger steps: the sums begin anew
         assert bits(afresh.network) != bits(second.network)
         grown = go_on(network=first.network, state=first.state, n_classes=5)
-        assert grown.network.bias.shape == grown.state["bias"].shape == (5,)
+        assert len(grown.network.bias) == len(grown.state["bias"]) == 5
+        assert grown.state["n_steps"] == 2 * 3 * 7
+
+
+def test_adam_goes_on_with_more_classes_and_features():
+    settings = replace(SETTINGS, optimizer="adam", wide_rate=0.01, hidden_rate=0.01, head_rate=0.01)
+    with Pool(1) as pool:
+        trainer = make_trainer(pool, settings, n_embedded=20)
+        trainer.train_batch(np.arange(16), 1.0, 0, 0)
+        state = trainer.state
+        network = trainer.network.grown(5, N_FEATURES, N_FEATURES, 0.03, 0)
+        grown = loop.Trainer(network, *make_data(), settings, 7, pool, state=state)
+        assert grown.state["n_steps"] == 1
+        assert grown.state["wide"].shape == (N_FEATURES, 2, 5)
+        np.testing.assert_array_equal(grown.state["wide"][:, :, :3], state["wide"])
+        np.testing.assert_array_equal(grown.state["embedding"][:20], state["embedding"])
+        assert not grown.state["wide"][:, :, 3:].any()
+        assert not grown.state["embedding"][20:].any()
+        grown.train_batch(np.arange(16), 1.0, 0, 0)
+        assert grown.state["n_steps"] == 2
+        assert state["n_steps"] == 1
+
+
+def test_another_optimizer_starts_anew():
+    with Pool(1) as pool:
+        trainer = make_trainer(pool)
+        trainer.train_batch(np.arange(16), 1.0, 0, 0)
+        settings = replace(SETTINGS, optimizer="adam")
+        other = loop.Trainer(trainer.network, *make_data(), settings, 7, pool, state=trainer.state)
+        assert other.state["n_steps"] == 0
+        assert not any(other.state[name].any() for name in trainer.network.arrays())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("make", [make_data, make_label_data], ids=["one label", "label sets"])
+@pytest.mark.parametrize("shape", [{}, {"n_hidden": 0}, MANY_CLASSES], ids=str)
+def test_other_optimizers_give_the_same_bits_at_any_number_of_threads(
+    monkeypatch, shape, make, optimizer
+):
+    monkeypatch.setattr(loop, "_WORTH_THREADS", 0)
+    data = make(300, shape.get("n_classes", 3))
+    settings = replace(SETTINGS, batch_size=128, label_smoothing=0.0, optimizer=optimizer)
+    results = {
+        bits(fit(settings, data=data, n_threads=n_threads, **shape)[0]) for n_threads in (1, 2, 4)
+    }
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("threshold", [2, 10**9], ids=["resampled", "full"])
+def test_other_optimizers_learn(monkeypatch, optimizer, threshold):
+    monkeypatch.setattr(loop, "_WORTH_RESAMPLING", threshold)
+    rate = {"adam": 0.03, "sgd": 0.1}[optimizer]
+    settings = replace(
+        SETTINGS, max_iter=60, hidden_dropout=0.0, label_smoothing=0.0, optimizer=optimizer,
+        wide_rate=rate, hidden_rate=rate, head_rate=rate,
+    )  # fmt: skip
+    data = make_data(n=300)
+    _, history = fit(settings, data=data, is_wide=False, n_hidden=8)
+    assert history.losses[-1] < 0.7
 
 
 def test_training_learns():

@@ -39,9 +39,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     (see `TableFeaturizer`). A tanh hidden layer over them and a linear path beside it [2]_ feed one
     softmax; a softmax over many classes without a linear path passes on a sparse, unbiased sample
     of its gradient. Where rows may have any number of labels, each label has a sigmoid instead.
-    Training is row-wise AdaGrad [3]_ on shuffled batches with dropout. Every parameter that is None
-    follows the data: columns, rows, their length, classes. The same ``random_state`` gives the same
-    bits at any ``n_jobs``.
+    Training is row-wise AdaGrad [3]_, unless told otherwise, on shuffled batches with dropout.
+    Every parameter that is None follows the data: columns, rows, their length, classes. The same
+    ``random_state`` gives the same bits at any ``n_jobs``.
 
     Parameters
     ----------
@@ -76,9 +76,16 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         least 8 if there is no hidden layer.
     batch_size : int or None, default=None
         Rows a step. None takes a power of two near ``rows / 64``, from 32 to 1024.
+    optimizer : {"adagrad", "adam", "sgd"}, default="adagrad"
+        "adagrad" keeps one sum of squares for each row of weights: memory of the weights and one
+        float a row. "adam" is lazy Adam [4]_: a batch moves the moments of those rows alone that it
+        touches; memory of three times the weights. "sgd" is plain gradient descent, and keeps
+        nothing.
     learning_rate_init : float or None, default=None
-        First learning rate of the linear path (None: 0.4). The hidden layer's is a quarter of it,
-        or half of it if it is alone. Rates fall linearly to 0.
+        First learning rate of the linear path (None: 0.4, or 0.6 without texts). The hidden layer's
+        is a quarter of it, or half of it if it is alone. "sgd" (None: 0.2) takes the sum of a
+        batch's gradients, and the same ratios; "adam" (None: 0.001) has one rate for all. Rates
+        fall linearly to 0.
     threshold : float or "tuned", default=0.5
         Probability from which on `predict` gives a label, where rows may have any number of them.
         Those of rare labels lean to yes: in training, rows that have one count up to four times,
@@ -143,6 +150,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     .. [2] H.-T. Cheng et al., "Wide & deep learning for recommender systems", DLRS 2016.
     .. [3] J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and
        stochastic optimization", JMLR 12, 2011.
+    .. [4] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
     Examples
     --------
@@ -180,6 +188,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         label_smoothing: float = 0.0,
         max_iter: int | None = None,
         batch_size: int | None = None,
+        optimizer: str = "adagrad",
         learning_rate_init: float | None = None,
         threshold: float | str = 0.5,
         warm_start: bool = False,
@@ -206,6 +215,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.label_smoothing = label_smoothing
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.optimizer = optimizer
         self.learning_rate_init = learning_rate_init
         self.threshold = threshold
         self.warm_start = warm_start

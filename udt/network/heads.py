@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network import kernels
+from udt.network.optimizers import Optimizer, step_active
 from udt.threads import blocks
 
 Array = NDArray[Any]
@@ -22,12 +23,6 @@ Targets = Array | LabelSets
 
 class Head(Protocol):
     """What the training loop asks of an output layer."""
-
-    #: Ranges of outputs whose updates may run side by side.
-    blocks: list[tuple[int, int]]
-    #: The optimiser's sums of squares, one an output.
-    output_state: Array
-    bias_state: Array
 
     def prepare(self, n: int) -> None:
         """Get ready for a batch of ``n`` rows."""
@@ -48,10 +43,17 @@ class Head(Protocol):
         ``logits`` comes with the linear path's part (zeros if there is none).
         """
 
+    def tasks(self, n_owners: int) -> list[tuple[int, int]]:
+        """Cut an update into tasks that may run side by side.
+
+        Tasks are ranges of outputs or, where only some outputs are active, owners of rows as in
+        `Optimizer.scatter`, of whom there should be ``n_owners``, a power of two.
+        """
+
     def update(
-        self, hidden: Array, gradient: Array, rate: np.float32, first: int, last: int
+        self, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
     ) -> None:
-        """Take a step on outputs ``first:last`` with the gradients of the whole batch."""
+        """Take a step on the outputs of a task with the gradients of the whole batch."""
 
 
 class DenseHead:
@@ -59,28 +61,24 @@ class DenseHead:
 
     Parameters
     ----------
-    output : ndarray of shape (n_classes, n_hidden), float32
-    bias : ndarray of shape (n_classes,), float32
+    output : Optimizer
+        Of weights of shape (n_classes, n_hidden).
+    bias : Optimizer
+        Of weights of shape (n_classes, 1).
     smoothing : float
         Share of each label that is spread out [1]_.
-    initial_state : float
-        Where AdaGrad's sums of squares [2]_ begin.
 
     References
     ----------
     .. [1] C. Szegedy et al., "Rethinking the Inception architecture", CVPR 2016.
-    .. [2] J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods", JMLR 12, 2011.
     """
 
     block_size = 256
 
-    def __init__(self, output: Array, bias: Array, smoothing: float, initial_state: float) -> None:
+    def __init__(self, output: Optimizer, bias: Optimizer, smoothing: float) -> None:
         self.output = output
         self.bias = bias
         self.smoothing = np.float32(smoothing)
-        self.output_state = np.full(len(bias), initial_state, dtype=np.float32)
-        self.bias_state = np.full(len(bias), initial_state, dtype=np.float32)
-        self.blocks = blocks(len(bias), self.block_size)
 
     def prepare(self, n: int) -> None:
         """Get ready for a batch of ``n`` rows."""
@@ -97,11 +95,12 @@ class DenseHead:
         hidden_gradient: Array,
     ) -> None:
         """Turn the wide path's logits of samples ``first:last`` into gradients, in place."""
+        output = self.output.weights
         if hidden.shape[1]:
-            logits[first:last] += hidden[first:last] @ self.output.T
+            logits[first:last] += hidden[first:last] @ output.T
         self._differentiate(logits, first, last, targets, weights, losses)
         if hidden.shape[1]:
-            np.matmul(logits[first:last], self.output, out=hidden_gradient[first:last])
+            np.matmul(logits[first:last], output, out=hidden_gradient[first:last])
 
     def _differentiate(
         self, logits: Array, first: int, last: int, targets: Any, weights: Array, losses: Array
@@ -109,18 +108,17 @@ class DenseHead:
         """Give each loss, and turn logits less their bias into its gradient."""
         raise NotImplementedError
 
+    def tasks(self, n_owners: int) -> list[tuple[int, int]]:
+        """Give ranges of classes, the same for any number of threads."""
+        return blocks(len(self.bias.weights), self.block_size)
+
     def update(
-        self, hidden: Array, gradient: Array, rate: np.float32, first: int, last: int
+        self, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
     ) -> None:
-        """Take a step on classes ``first:last``."""
-        part = gradient[:, first:last]
-        kernels.step_rows(
-            part.T @ hidden, rate, self.output[first:last], self.output_state[first:last]
-        )
-        kernels.step_rows(
-            part.sum(axis=0)[:, np.newaxis], rate, self.bias[first:last, np.newaxis],
-            self.bias_state[first:last],
-        )  # fmt: skip
+        """Take a step on a range of classes."""
+        part = gradient[:, slice(*task)]
+        self.output.step(part.T @ hidden, rate, *task)
+        self.bias.step(part.sum(axis=0)[:, np.newaxis], rate, *task)
 
 
 class SoftmaxHead(DenseHead):
@@ -130,7 +128,7 @@ class SoftmaxHead(DenseHead):
         self, logits: Array, first: int, last: int, targets: Array, weights: Array, losses: Array
     ) -> None:
         kernels.softmax_gradient(
-            logits, first, last, self.bias, targets, weights, self.smoothing, losses
+            logits, first, last, self.bias.weights[:, 0], targets, weights, self.smoothing, losses
         )
 
 
@@ -139,21 +137,16 @@ class OneVsAllHead(DenseHead):
 
     Parameters
     ----------
-    output, bias, smoothing, initial_state
+    output, bias, smoothing
         As for `DenseHead`; ``smoothing`` moves that share of each label's 0 or 1 to one half.
     positive_weights : ndarray of shape (n_labels,), float32
         How much the rows that have a label count in that label's loss.
     """
 
     def __init__(
-        self,
-        output: Array,
-        bias: Array,
-        smoothing: float,
-        initial_state: float,
-        positive_weights: Array,
+        self, output: Optimizer, bias: Optimizer, smoothing: float, positive_weights: Array
     ) -> None:
-        super().__init__(output, bias, smoothing, initial_state)
+        super().__init__(output, bias, smoothing)
         self.positive_weights = positive_weights
 
     def _differentiate(
@@ -166,7 +159,7 @@ class OneVsAllHead(DenseHead):
         losses: Array,
     ) -> None:
         kernels.one_vs_all_gradient(
-            logits, first, last, self.bias, targets.indptr, targets.indices, weights,
+            logits, first, last, self.bias.weights[:, 0], targets.indptr, targets.indices, weights,
             self.positive_weights, self.smoothing, losses,
         )  # fmt: skip
 
@@ -181,7 +174,7 @@ class ResampledSoftmaxHead(SoftmaxHead):
 
     Parameters
     ----------
-    output, bias, initial_state
+    output, bias
         As for `DenseHead`.
     batch_size : int
     key : int
@@ -197,15 +190,9 @@ class ResampledSoftmaxHead(SoftmaxHead):
     block_size = 1024
 
     def __init__(
-        self,
-        output: Array,
-        bias: Array,
-        initial_state: float,
-        batch_size: int,
-        key: int,
-        n_points: int = 64,
+        self, output: Optimizer, bias: Optimizer, batch_size: int, key: int, n_points: int = 64
     ) -> None:
-        super().__init__(output, bias, 0.0, initial_state)
+        super().__init__(output, bias, 0.0)
         self._classes = np.empty((batch_size, n_points + 1), dtype=np.int32)
         self._slopes = np.empty((batch_size, n_points + 1), dtype=np.float32)
         self._sizes = np.empty(batch_size, dtype=np.int64)
@@ -228,17 +215,18 @@ class ResampledSoftmaxHead(SoftmaxHead):
         hidden_gradient: Array,
     ) -> None:
         """Draw the active classes of samples ``first:last`` and their gradients."""
-        np.matmul(hidden[first:last], self.output.T, out=logits[first:last])
+        output = self.output.weights
+        np.matmul(hidden[first:last], output.T, out=logits[first:last])
         kernels.resampled_gradient(
-            logits, first, last, self.bias, targets, weights, self._starts, self.output, losses,
-            self._classes, self._slopes, self._sizes, hidden_gradient,
+            logits, first, last, self.bias.weights[:, 0], targets, weights, self._starts, output,
+            losses, self._classes, self._slopes, self._sizes, hidden_gradient,
         )  # fmt: skip
 
     def update(
-        self, hidden: Array, gradient: Array, rate: np.float32, first: int, last: int
+        self, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
     ) -> None:
-        """Take a step on those of classes ``first:last`` that are active in the batch."""
-        kernels.step_active(
-            hidden, self._classes, self._slopes, self._sizes, first, last, rate,
-            self.output, self.output_state, self.bias, self.bias_state,
+        """Take a step on those of a range of classes that are active in the batch."""
+        step_active(
+            hidden, self._classes, self._slopes, self._sizes, *task, rate, self.output.rule,
+            self.output.weights, self.output.state, self.bias.weights, self.bias.state,
         )  # fmt: skip

@@ -10,54 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
 from numpy.typing import NDArray
 
-from udt.compilation import intrinsic, kernel
+from udt.compilation import kernel
+from udt.intrinsics import bits_of, float_of, prefetch
 
 Array = NDArray[Any]
 #: How many entries ahead rows of weights are asked for: they are scattered over a large table.
 AHEAD = 12
-
-
-@intrinsic(lambda x: np.float32(x).view(np.int32))
-def bits_of(typingctx: Any, x: Any) -> Any:
-    """Read a float32 as an int32 of the same bits."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(32))
-
-    return types.int32(types.float32), codegen
-
-
-@intrinsic(lambda x: np.int32(x).view(np.float32))
-def float_of(typingctx: Any, x: Any) -> Any:
-    """Read an int32 as a float32 of the same bits."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.FloatType())
-
-    return types.float32(types.int32), codegen
-
-
-@intrinsic(lambda weights, i: None)
-def prefetch(typingctx: Any, weights: Any, i: Any) -> Any:
-    """Ask for the cache line that holds element ``i`` of a contiguous array."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        pointer = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        function = builder.module.declare_intrinsic(
-            "llvm.prefetch",
-            [pointer.type],
-            ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number]),
-        )
-        builder.call(function, [pointer, number(0), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return types.void(weights, types.int64), codegen
 
 
 @kernel
@@ -148,47 +108,6 @@ def gather(
             weight = weights[index]
             for d in range(total.shape[0]):
                 total[d] += value * weight[d]
-
-
-@kernel
-def scatter(
-    indptr: Array, indices: Array, values: Array, n_samples: int, gradient: Array, squares: Array,
-    rate: float, owner: int, owner_mask: int, weights: Array, state: Array,
-) -> None:  # fmt: skip
-    """Take row-wise AdaGrad steps on the rows of ``weights`` that ``owner`` owns, in sample order.
-
-    Row ``index`` belongs to owner ``index // 16 & owner_mask``: sixteen rows together, because
-    owners of neighbours would wait for each other's cache lines. ``squares[i]`` is the mean square
-    of ``gradient[i]``; ``state`` adds up the mean squares that a row of weights has seen.
-    """
-    n_rows = weights.shape[0]
-    end = indptr[n_samples]
-    for i in range(n_samples):
-        slope = gradient[i]
-        for j in range(indptr[i], indptr[i + 1]):
-            if j + AHEAD < end:
-                later = indices[j + AHEAD]
-                if (later >> 4) & owner_mask == owner and later < n_rows:
-                    prefetch_row(weights, later)
-            index = indices[j]
-            value = values[j]
-            if (index >> 4) & owner_mask != owner or index >= n_rows or value == 0:
-                continue
-            state[index] += value * value * squares[i]
-            step = rate * value / np.sqrt(state[index])
-            weight = weights[index]
-            for d in range(weight.shape[0]):
-                weight[d] -= step * slope[d]
-
-
-@kernel
-def mean_squares(gradient: Array, first: int, last: int, squares: Array) -> None:
-    """Write the mean square of each row of ``gradient``."""
-    for i in range(first, last):
-        total = np.float32(0)
-        for d in range(gradient.shape[1]):
-            total += gradient[i, d] * gradient[i, d]
-        squares[i] = total / np.float32(gradient.shape[1])
 
 
 @kernel
@@ -385,47 +304,6 @@ def resampled_gradient(
             weight = output[classes[i, j]]
             for d in range(slope.shape[0]):
                 slope[d] += slopes[i, j] * weight[d]
-
-
-@kernel
-def step_rows(slopes: Array, rate: float, weights: Array, state: Array) -> None:
-    """Take a row-wise AdaGrad step on each row of ``weights`` with a batch's summed gradient."""
-    for c in range(slopes.shape[0]):
-        total = np.float32(0)
-        for d in range(slopes.shape[1]):
-            total += slopes[c, d] * slopes[c, d]
-        state[c] += total / np.float32(slopes.shape[1])
-        step = rate / np.sqrt(state[c])
-        for d in range(slopes.shape[1]):
-            weights[c, d] -= step * slopes[c, d]
-
-
-@kernel
-def step_active(
-    hidden: Array, classes: Array, slopes: Array, sizes: Array, first: int, last: int, rate: float,
-    output: Array, output_state: Array, bias: Array, bias_state: Array,
-) -> None:  # fmt: skip
-    """Take a row-wise AdaGrad step on those of classes ``first:last`` that are active."""
-    sums = np.zeros((last - first, hidden.shape[1]), dtype=np.float32)
-    bias_sums = np.zeros((last - first, 1), dtype=np.float32)
-    is_active = np.zeros(last - first, dtype=np.uint8)
-    for i in range(hidden.shape[0]):
-        for j in range(sizes[i]):
-            c = classes[i, j] - first
-            if c < 0 or c >= last - first:
-                continue
-            g = slopes[i, j]
-            total = sums[c]
-            for d in range(total.shape[0]):
-                total[d] += g * hidden[i, d]
-            bias_sums[c, 0] += g
-            is_active[c] = 1
-    for c in range(last - first):
-        if is_active[c]:
-            row = first + c
-            step_rows(sums[c : c + 1], rate, output[row : row + 1], output_state[row : row + 1])
-            bias_state[row] += bias_sums[c, 0] * bias_sums[c, 0]
-            bias[row] -= rate / np.sqrt(bias_state[row]) * bias_sums[c, 0]
 
 
 @kernel

@@ -68,7 +68,7 @@ def fit_network(
     network : SparseNetwork or None
         Go on from a copy of this one, grown to the number of features and classes.
     state : dict of str to ndarray, or None
-        Go on from this state of the optimiser.
+        Go on from this state of the optimiser, if it is that of the same one.
 
     Raises
     ------

@@ -18,6 +18,7 @@ from udt.network.heads import (
     Targets,
 )
 from udt.network.model import CSR, SparseNetwork
+from udt.network.optimizers import Optimizer, mean_squares, rate_factor
 from udt.threads import Pool, blocks
 from udt.training.progress import History, Progress
 from udt.training.settings import Settings
@@ -45,7 +46,7 @@ class Batch(NamedTuple):
     indices: Array
     values: Array
     wide_values: Array
-    decay: np.float32
+    rate_factor: np.float32
     key: int
     step_key: int
 
@@ -94,19 +95,18 @@ class Trainer:
         self.random = np.random.Generator(np.random.PCG64(key))
         self.key = key
         self.pool = pool
-        start = settings.initial_state
         self.has_hidden = network.embedding.shape[1] > 0
         self.has_wide = len(network.wide) > 0
-        self.head = self._make_head(start, positive_weights)
-        # AdaGrad's sums of squares, one a row of weights; see `scatter`.
-        self.state = {
-            "embedding": np.full(len(network.embedding), start, dtype=np.float32),
-            "wide": np.full(len(network.wide), start, dtype=np.float32),
-            "output": self.head.output_state,
-            "bias": self.head.bias_state,
+        self.optimizers = {
+            name: Optimizer(settings.optimizer, array, settings.initial_state)
+            for name, array in network.arrays().items()
         }
-        for name, sums in (state or {}).items():
-            self.state[name][: len(sums)] = sums
+        self.n_steps = 0
+        if state is not None and all(
+            optimizer.resume(state[name]) for name, optimizer in self.optimizers.items()
+        ):
+            self.n_steps = int(state["n_steps"])
+        self.head = self._make_head(positive_weights)
         size = settings.batch_size
         n_classes, n_hidden = network.output.shape
         self.hidden = np.empty((size, n_hidden), dtype=np.float32)
@@ -120,27 +120,30 @@ class Trainer:
         self.batch_values = np.empty((2, 0), dtype=np.float32)
         self.block_size = min(max(32, size // 16), 128)
 
-    def _make_head(self, start: float, positive_weights: Array | None) -> Head:
+    @property
+    def state(self) -> dict[str, Array]:
+        """The optimiser's memory of each matrix of weights, and the number of its steps."""
+        states = {name: optimizer.state for name, optimizer in self.optimizers.items()}
+        return {**states, "n_steps": np.array(self.n_steps)}
+
+    def _make_head(self, positive_weights: Array | None) -> Head:
         network, settings = self.network, self.settings
+        output, bias = self.optimizers["output"], self.optimizers["bias"]
         if isinstance(self.targets, LabelSets):
             shares = self.targets.frequencies() / max(len(self.targets), 1)
             rarity = np.maximum(0, 1 - shares / _COMMON)
             emphasis = (1 + (settings.positive_weight - 1) * rarity).astype(np.float32)
             if positive_weights is not None:
                 emphasis *= positive_weights
-            return OneVsAllHead(
-                network.output, network.bias, settings.label_smoothing, start, emphasis
-            )
+            return OneVsAllHead(output, bias, settings.label_smoothing, emphasis)
         if (
             network.n_classes < _WORTH_RESAMPLING
             or self.has_wide
             or settings.label_smoothing
             or not self.has_hidden
         ):
-            return SoftmaxHead(network.output, network.bias, settings.label_smoothing, start)
-        return ResampledSoftmaxHead(
-            network.output, network.bias, start, settings.batch_size, self.key
-        )
+            return SoftmaxHead(output, bias, settings.label_smoothing)
+        return ResampledSoftmaxHead(output, bias, settings.batch_size, self.key)
 
     def passes(self, tick: Callable[[int], Any]) -> Iterator[float]:
         """Train, giving the mean loss after each pass; call ``tick`` with the rows just done."""
@@ -169,9 +172,11 @@ class Trainer:
         indptr = np.zeros(n + 1, dtype=np.int64)
         np.cumsum(self.row_lengths[numbers], out=indptr[1:])
         indices, (values, wide_values) = self._buffers(int(indptr[-1]))
+        self.n_steps += 1
+        factor = decay * rate_factor(self.settings.optimizer, self.n_steps)
         batch = Batch(
             numbers, self.targets[numbers], self.weights[numbers], indptr, indices, values,
-            wide_values, np.float32(decay), self.key + epoch, self.key + step,
+            wide_values, np.float32(factor), self.key + epoch, self.key + step,
         )  # fmt: skip
         width = network.embedding.shape[1] + (network.n_classes if self.has_wide else 0)
         run: Callable[..., Any] = self.pool.map
@@ -186,7 +191,7 @@ class Trainer:
             updates += [(self._update_embedding, (i, n_owners - 1)) for i in range(n_owners)]
         if self.has_wide:
             updates += [(self._update_wide, (i, n_owners - 1)) for i in range(n_owners)]
-        updates += [(self._update_head, block) for block in self.head.blocks]
+        updates += [(self._update_head, task) for task in self.head.tasks(n_owners)]
         run(lambda update: update[0](batch, *update[1]), updates)
         return float(self.losses[:n].sum(dtype=np.float64))
 
@@ -217,28 +222,26 @@ class Trainer:
         )
         if self.has_hidden:
             kernels.activate_backward(hidden, *block, settings.hidden_dropout, self.hidden_gradient)
-            kernels.mean_squares(self.hidden_gradient, *block, self.hidden_squares)
+            mean_squares(self.hidden_gradient, *block, self.hidden_squares)
         if self.has_wide:
-            kernels.mean_squares(logits, *block, self.squares)
+            mean_squares(logits, *block, self.squares)
 
     def _update_embedding(self, batch: Batch, owner: int, owner_mask: int) -> None:
-        kernels.scatter(
-            batch.indptr, batch.indices, batch.values, len(batch.numbers), self.hidden_gradient,
-            self.hidden_squares, np.float32(self.settings.hidden_rate * batch.decay), owner,
-            owner_mask, self.network.embedding, self.state["embedding"],
+        self.optimizers["embedding"].scatter(
+            batch.indptr, batch.indices, batch.values, self.hidden_gradient, self.hidden_squares,
+            np.float32(self.settings.hidden_rate * batch.rate_factor), owner, owner_mask,
         )  # fmt: skip
 
     def _update_wide(self, batch: Batch, owner: int, owner_mask: int) -> None:
-        kernels.scatter(
-            batch.indptr, batch.indices, batch.wide_values, len(batch.numbers), self.logits,
-            self.squares, np.float32(self.settings.wide_rate * batch.decay), owner, owner_mask,
-            self.network.wide, self.state["wide"],
+        self.optimizers["wide"].scatter(
+            batch.indptr, batch.indices, batch.wide_values, self.logits, self.squares,
+            np.float32(self.settings.wide_rate * batch.rate_factor), owner, owner_mask,
         )  # fmt: skip
 
     def _update_head(self, batch: Batch, first: int, last: int) -> None:
         n = len(batch.numbers)
-        rate = np.float32(self.settings.head_rate * batch.decay)
-        self.head.update(self.hidden[:n], self.logits[:n], rate, first, last)
+        rate = np.float32(self.settings.head_rate * batch.rate_factor)
+        self.head.update(self.hidden[:n], self.logits[:n], rate, (first, last))
 
     def _buffers(self, n_entries: int) -> tuple[Array, Array]:
         """Give room for a batch's indices, and its values in the hidden and the linear path."""

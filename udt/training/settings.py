@@ -26,6 +26,7 @@ class Settings:
 
     ``positive_weight`` is how often a label counts in the loss of the rows that have it, where rows
     may have any number, if hardly any row has it; a label of half of the rows or more counts once.
+    ``initial_state`` is where AdaGrad's sums begin.
     ``rates_fall`` tells whether rates fall linearly to zero, as they should unless more is to come.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     label_smoothing: float
     initial_state: float
     positive_weight: float = 1.0
+    optimizer: str = "adagrad"
     rates_fall: bool = True
 
     def slower(self) -> Settings:
