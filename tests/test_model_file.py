@@ -42,6 +42,7 @@ MODELS = {
     "texts without a linear path": lambda: make(wide=False).fit(TEXTS, LABELS),
     "texts with tokens": lambda: make(tokenizer="bpe").fit(TEXTS, LABELS),
     "ready features": lambda: make().fit(*make_csr()),
+    "weighted ready features": lambda: make(sparse_weighting="tfidf").fit(*make_csr()),
     "numbers": lambda: make().fit(np.arange(72.0).reshape(36, 2) % 7, LABELS),
     "a table": lambda: make(columns=COLUMNS).fit(ROWS, LABELS),
     "a table with tokens": lambda: make(columns=COLUMNS, tokenizer="wordpiece").fit(ROWS, LABELS),
@@ -64,7 +65,7 @@ def get(models, kind):
 
 
 def rows_of(kind):
-    if kind == "ready features":
+    if "ready features" in kind:
         return make_csr()[0]
     if kind == "numbers":
         return np.arange(72.0).reshape(36, 2) % 7
@@ -110,10 +111,12 @@ def test_a_model_comes_back_whole(kind, models, tmp_path):
     assert (tmp_path / "again.udt").read_bytes() == (tmp_path / "model.udt").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["texts", "a table", "a table in parts", "ready features"])
+@pytest.mark.parametrize(
+    "kind", ["texts", "a table", "a table in parts", "ready features", "weighted ready features"]
+)
 def test_a_loaded_model_goes_on(kind, models, tmp_path):
     model, X = get(models, kind), rows_of(kind)
-    y = make_csr()[1] if kind == "ready features" else LABELS
+    y = make_csr()[1] if "ready features" in kind else LABELS
     model.save(tmp_path / "model.udt")
     loaded = udt.load(tmp_path / "model.udt")
     loaded.partial_fit(X, y)
@@ -304,6 +307,17 @@ def test_ready_features_without_a_scale(models, tmp_path):
         {"scale": None, "n_features_in": 30},
     ):  # fmt: skip
         refuses(path, meta | {"features": features}, arrays)
+
+
+def test_weights_of_ready_features_that_are_none(models, tmp_path):
+    path, meta, arrays = parts(models, "weighted ready features", tmp_path)
+    features, idf, rows = meta["features"], arrays["ready.idf"], arrays["ready.label_rows"]
+    for wrong in ({"weighting": "bm25"}, {"n_rows": -1}, {"n_rows": None}, {"n_rows": 1}):
+        refuses(path, meta | {"features": features | wrong}, arrays)
+    for wrong in (idf[1:], idf.astype(np.float64), idf * np.nan, -idf):
+        refuses(path, meta, arrays | {"ready.idf": wrong})
+    for wrong in (np.r_[rows, rows], rows - 1000, rows.astype(np.float64), rows[:, None]):
+        refuses(path, meta, arrays | {"ready.label_rows": wrong})
 
 
 def test_a_tokenizer_that_is_none(models, tmp_path):

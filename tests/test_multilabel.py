@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from problems import TEXTS, make, make_csr
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -216,6 +217,33 @@ def test_class_weights_raise_a_label():
     ]:
         with pytest.raises(ValueError, match=message):
             make(class_weight=weights).fit(TEXTS, LISTS)
+
+
+def test_propensities_raise_rare_labels():
+    X, y = ["tie"] * 200, [["common"]] * 140 + [["common", "rare"]] * 60
+    options = {"min_df": 1, "max_iter": 20}
+    plain = make(**options).fit(X, y).predict_proba(["tie"])[0]
+    raised = make(**options, class_weight="propensity").fit(X, y).predict_proba(["tie"])[0]
+    assert raised[1] > plain[1] + 0.02
+    with pytest.raises(ValueError, match='propensity" is for rows of any number of labels'):
+        make(class_weight="propensity").fit(TEXTS, [str(len(text)) for text in TEXTS])
+    with pytest.raises(ValueError, match="class_weight='propensity' needs all rows at once"):
+        make(class_weight="propensity").partial_fit(TEXTS, LISTS, classes=NAMES)
+
+
+@pytest.mark.parametrize("weighting", ["tfidf", "l2"])
+def test_weighted_ready_features(weighting):
+    X, _ = make_csr(n=90)
+    y = np.asarray((X[:, :4] > 0.2).todense()).astype(int)
+    transformer = TfidfTransformer(norm="l2", use_idf=weighting == "tfidf")
+    weighted = make(sparse_weighting=weighting).fit(X, y).predict_proba(X)
+    by_hand = transformer.fit_transform(X).astype(np.float32)
+    np.testing.assert_allclose(weighted, make().fit(by_hand, y).predict_proba(by_hand), atol=1e-2)
+    # It is of no account where features are made of texts.
+    texts = make(sparse_weighting=weighting).fit(TEXTS, LISTS)
+    assert bits(texts) == bits(make().fit(TEXTS, LISTS))
+    with pytest.raises(ValueError, match="sparse_weighting='idf': give"):
+        make(sparse_weighting="idf").fit(TEXTS, LISTS)
 
 
 @pytest.mark.parametrize(

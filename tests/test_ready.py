@@ -6,13 +6,15 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import normalize
 
 from udt.features.ready import ReadyFeatures, ReadyRows
 
 
-def fit(X):
-    ready = ReadyFeatures()
-    return ready, ready._fit_transform(ReadyRows(X))
+def fit(X, weighting=None, targets=None):
+    ready = ReadyFeatures(weighting)
+    return ready, ready._fit_transform(ReadyRows(X), targets)
 
 
 def make(n=20, n_features=7, seed=0):
@@ -121,3 +123,83 @@ def test_going_on_keeps_the_scale():
     rows = ready._partial_fit(ReadyRows(make() * 100))
     assert ready.scale_ == scale
     np.testing.assert_allclose(rows.toarray(), make().toarray() * 100 * scale, rtol=1e-5)
+
+
+# -------------------------------------------------------------------------------------- weighting
+
+COUNTS = hnp.arrays(np.float32, (5, 4), elements=st.sampled_from([0.0, 0.0, 1.0, 3.0, 0.25]))
+
+
+@given(COUNTS, COUNTS)
+def test_tfidf_as_scikit_learn_does_it(X, other):
+    theirs = TfidfTransformer().fit(X)
+    ready, rows = fit(sp.csr_matrix(X), "tfidf")
+    np.testing.assert_allclose(rows.toarray(), theirs.transform(X).toarray(), rtol=1e-5)
+    np.testing.assert_allclose(ready.idf_, theirs.idf_, rtol=1e-6)
+    assert rows.dtype == ready.idf_.dtype == np.float32
+    later = ready._transform(ReadyRows(sp.csr_matrix(other)))
+    np.testing.assert_allclose(later.toarray(), theirs.transform(other).toarray(), rtol=1e-5)
+
+
+@given(hnp.arrays(np.float32, (4, 3), elements=st.floats(-9, 9, width=32, allow_subnormal=False)))
+def test_rows_of_length_one(X):
+    ready, rows = fit(sp.csr_matrix(X), "l2")
+    np.testing.assert_allclose(
+        rows.toarray(), normalize(X.astype(np.float64)), rtol=1e-5, atol=1e-9
+    )
+    assert ready.scale_ == 1
+
+
+def test_stored_zeros_are_in_no_document():
+    X = sp.csr_matrix(([0.0, 1.0, 2.0], ([0, 1, 1], [0, 0, 1])), shape=(3, 2))
+    assert (
+        fit(X, "tfidf")[0].idf_.tolist()
+        == fit(sp.csr_matrix(X.toarray()), "tfidf")[0].idf_.tolist()
+    )
+
+
+@pytest.mark.parametrize("weighting", ["tfidf", "l2"])
+def test_weighted_rows_of_any_size(weighting):
+    X = np.array([[3e38, 3e38, 0], [1e-30, 0, 0], [0, 0, 0]], dtype=np.float32)
+    given_rows = sp.csr_matrix(X)
+    before = given_rows.data.copy()
+    _, rows = fit(given_rows, weighting)
+    lengths = np.sqrt((rows.toarray().astype(float) ** 2).sum(axis=1))
+    np.testing.assert_allclose(lengths, [1, 1, 0], rtol=1e-6)
+    np.testing.assert_array_equal(given_rows.data, before)
+
+
+def test_tfidf_takes_no_negative_values():
+    X = np.array([[0, 1], [2, 0], [1, -3]], dtype=np.float32)
+    with pytest.raises(ValueError, match=r"X holds -3 in row 2, but .*'tfidf' takes counts"):
+        fit(sp.csr_matrix(X), "tfidf")
+    ready, _ = fit(sp.csr_matrix(np.abs(X)), "tfidf")
+    with pytest.raises(ValueError, match="give numbers from 0 on, or sparse_weighting='l2'"):
+        ready._transform(ReadyRows(sp.csr_matrix(X)))
+
+
+def test_document_frequencies_stay_when_training_goes_on():
+    first, second = make(), make(seed=1)
+    ready, _ = fit(first, "tfidf")
+    idf = ready.idf_.copy()
+    rows = ready._partial_fit(ReadyRows(second))
+    np.testing.assert_array_equal(ready.idf_, idf)
+    expected = TfidfTransformer().fit(first).transform(second)
+    np.testing.assert_allclose(rows.toarray(), expected.toarray(), rtol=1e-5)
+
+
+def test_an_unknown_weighting():
+    with pytest.raises(ValueError, match='sparse_weighting=\'bm25\': give "tfidf", "l2" or None'):
+        ReadyFeatures("bm25")
+
+
+def test_rows_of_labels_are_counted():
+    ready, _ = fit(make(3), targets=np.array([0, 2, 0]))
+    assert (ready.label_rows_.tolist(), ready.n_rows_) == ([2, 0, 1], 3)
+    sets = np.array([0, 2, 2, 3]), np.array([1, 3, 0])
+    ready._partial_fit(ReadyRows(make(3)), sets)
+    assert (ready.label_rows_.tolist(), ready.n_rows_) == ([3, 1, 1, 1], 6)
+    ready._partial_fit(ReadyRows(make(1)), np.array([0]))
+    assert (ready.label_rows_.tolist(), ready.n_rows_) == ([4, 1, 1, 1], 7)
+    ready._fit_transform(ReadyRows(make(3)), sets)  # starts anew
+    assert (ready.label_rows_.tolist(), ready.n_rows_) == ([1, 1, 0, 1], 3)

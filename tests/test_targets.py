@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import DataConversionWarning
 
 from udt.labels import LabelFormat, LabelSets
+from udt.metrics import propensities
 from udt.targets import (
     check_labels,
     check_positive_weights,
@@ -422,11 +423,28 @@ def test_weights_of_labels():
     assert weights.tolist() == [0.5, 1, 3]
 
 
+def test_inverse_propensities_as_weights_of_labels():
+    labels = LabelSets.from_mask(np.arange(400)[:, None] % [1, 4, 100, 1000] == [0, 0, 0, 999])
+    weights = check_positive_weights("propensity", np.arange(4), labels)
+    assert weights.dtype == np.float32
+    assert np.all(np.diff(weights) > 0)
+    inverse = 1 / propensities(labels)
+    np.testing.assert_allclose(weights / weights[0], inverse / inverse[0], rtol=1e-6)
+    counts = labels.frequencies()
+    assert counts.tolist() == [400, 100, 4, 0]
+    assert np.average(weights, weights=counts) == pytest.approx(1)
+
+
+def test_propensity_is_for_any_number_of_labels():
+    with pytest.raises(ValueError, match='propensity" is for rows of any number of labels'):
+        check_weights(None, "propensity", np.array(["a", "b"]), np.array(["a", "b"]))
+
+
 @pytest.mark.parametrize(
     ("class_weight", "message"),
     [
         ("balanced", "class_weight='balanced': where rows have any number of labels, give a dict"),
-        ([{0: 1}], "give a dict from labels to weights"),
+        ([{0: 1}], 'give a dict from labels to weights, "propensity" or None'),
         ({"d": 1}, "class_weight has the label 'd', which is not in y"),
         ({"a": 0}, r"class_weight\['a'\] is 0: weights must be finite and positive"),
         ({"a": np.nan}, r"class_weight\['a'\] is nan"),

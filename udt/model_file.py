@@ -173,13 +173,12 @@ def _read_features(
 
 
 def _read_ready(n_classes: int, meta: dict[str, Any], arrays: dict[str, Array]) -> ReadyFeatures:
-    ready = ReadyFeatures(meta.get("weighting"))
+    ready = ReadyFeatures(meta["weighting"])
     ready.scale_, ready.n_features_in_ = float(meta["scale"]), int(meta["n_features_in"])
     _check(0 < ready.scale_ < np.inf and ready.n_features_in_ > 0)
-    if "n_rows" in meta:  # not in older files
-        ready.n_rows_, ready.label_rows_ = int(meta["n_rows"]), arrays["ready.label_rows"]
-        _check(ready.label_rows_.ndim == 1 and len(ready.label_rows_) <= n_classes)
-        _check(_is_within(ready.label_rows_, ready.n_rows_ + 1, np.int64))
+    ready.n_rows_, ready.label_rows_ = int(meta["n_rows"]), arrays["ready.label_rows"]
+    _check(ready.label_rows_.ndim == 1 and len(ready.label_rows_) <= n_classes)
+    _check(_is_within(ready.label_rows_, ready.n_rows_ + 1, np.int64))
     if ready.weighting == "tfidf":
         ready.idf_ = arrays["ready.idf"]
         _check(ready.idf_.shape == (ready.n_features_in_,) and ready.idf_.dtype == np.float32)
