@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from datasets import Source
 from metrics import Rows
 
-BENCHMARKS = ("text", "mixed", "tabular", "multilabel")
+BENCHMARKS = ("text", "mixed", "tabular", "multilabel", "extreme")
 
 
 class Model(Protocol):
@@ -46,6 +46,7 @@ class Contestant:
     build: Callable[[Job], Model]
     seeded: bool = False
     warm_up: bool = True  # not if there is nothing to compile and a fit takes minutes on any rows
+    elsewhere: bool = False  # its packages need the interpreter that --peer-python names
     # Makes of one row (see `datasets.singles`) what `predict_one` is given; not timed.
     one_row: Callable[[Any], Any] = lambda row: row
 

@@ -15,6 +15,7 @@ from benchmark import BENCHMARKS, Benchmark, find
 OURS = "udt"
 COSTS = {
     "seconds": "fit, s",
+    "features_seconds": "of it making features, s",
     "p50_us": "one row p50, us",
     "p99_us": "p99, us",
     "rows_per_second": "rows/s",
@@ -172,6 +173,8 @@ def report(benchmark: Benchmark, figures: Figures, out: Path) -> str:
             table = score_table(benchmark, figures, out, key, those_sets, those_models)
             parts.append(f"## {title}\n\n" + table)
     for key, title in COSTS.items():
+        if not any(key in row for row in figures.values()):
+            continue
         header = ["set", *(benchmark.models[model].title for model in models)]
         rows = [[s, *(number(middle(figures, s, m, key)) for m in models)] for s in sets]
         parts.append(f"## {title}\n\n" + markdown(header, rows))

@@ -27,7 +27,8 @@ def run_one(run: Run, name: str, args: argparse.Namespace) -> str | None:
     """Run a worker to its end; return why it failed, or None."""
     path = run.path(args.out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(Path(__file__).with_name("worker.py")), "--benchmark", name]
+    python = args.peer_python if find(name).models[run.model].elsewhere else sys.executable
+    command = [python, str(Path(__file__).with_name("worker.py")), "--benchmark", name]
     command += ["--data", str(args.data), "--model", run.model, "--set", run.set]
     command += ["--seed", str(run.seed), "--threads", str(args.threads), "--out", str(path)]
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(args.threads))
@@ -92,6 +93,9 @@ def main(name: str) -> None:
     parser.add_argument("--peer-seeds", type=int, help="the same for the peers, if not as many")
     parser.add_argument("--repeats", type=int, default=1, help="for times: medians are reported")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--peer-python", default=sys.executable, help="interpreter of peers that cannot share ours"
+    )
     parser.add_argument("--timeout", type=float, default=1200, help="seconds for one run")
     parser.add_argument("--out", type=Path, default=Path("benchmark-runs", name), help="kept runs")
     parser.add_argument("--json", type=Path, help="also write every run's figures to this file")
