@@ -257,7 +257,7 @@ def test_text_column_of_another_name(folder, run):
         (["evaluate", "m.udt", "lists.jsonl"], 1, "holds lists of labels, unlike"),
         (["predict", "m.udt", "deep.jsonl"], 1, "deep.jsonl, line 1: column 'title' holds"),
         (["predict", "m.udt", "wrong.jsonl"], 1, "column 'title'"),
-        (["predict", "sparse.udt", "d.csv"], 1, "trained on ready features"),
+        (["predict", "sparse.udt", "d.csv"], 1, "trained on sparse rows (--format xmc)"),
     ],
 )
 def test_bad_tables(folder, fitted, run, argv, code, problem):

@@ -294,6 +294,14 @@ def test_files_that_lie(write, monkeypatch, text, problem, size):
             list(stream_xmc(path, on_bad_lines=on_bad_lines))
 
 
+def test_a_bad_line_that_is_no_row(write):
+    text = "2 2 3\n0 1:1\nx\n1 0:1\n"
+    for n in (2, 3):  # the header may count it or not
+        with pytest.warns(UserWarning, match="skipped: 1"):
+            X, _ = read_xmc(write(text.replace("2 2 3", f"{n} 2 3")), on_bad_lines="skip")
+        assert lists(X) == [[1], [0]]
+
+
 def test_nothing_but_bad_lines(write):
     path = write("1 2 3\nx\n")
     with pytest.warns(UserWarning, match="skipped: 1"), pytest.raises(ValueError, match="no rows"):

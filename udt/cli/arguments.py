@@ -16,9 +16,12 @@ examples:
   udt train train.parquet --text question --label intent --test test.parquet --model intents.udt
   udt train shop.jsonl --columns title=text,tags=categories,price=number --model shop.udt
   udt train posts.tsv --ignore id --label topics --label-delimiter ' ' --model topics.udt
+  udt train train.txt --format xmc --test test.txt --model products.udt
 
 All columns but the label are learned from; what each one holds is found out (see `udt inspect`)
-unless --columns tells. A table with one column besides the label holds text.
+unless --columns tells. A table with one column besides the label holds text. --format xmc is for
+sparse rows with very many labels, as in the Extreme Classification Repository: a header of three
+numbers (rows, features, labels), then lines such as `3,17 5:0.25 9:1`, ids counted from 0.
 """
 _PREDICT_EXAMPLES = """\
 examples:
@@ -26,6 +29,7 @@ examples:
   udt predict intents.udt --sentence "where is my card?" --top 3 --proba
   udt predict shop.udt new.csv --json --output predictions.jsonl
   tail -f shop.log.jsonl | udt predict shop.udt - --format jsonl
+  udt predict products.udt new.txt --top 5 --proba
 
 A table must have the columns that the model was trained on; others are passed over. Standard input
 and .txt files are plain text, one text a line, unless --text or --format says that they are a
@@ -37,6 +41,10 @@ _EVALUATE_EXAMPLES = """\
 examples:
   udt evaluate intents.udt test.parquet --label intent
   udt evaluate topics.udt test.tsv --label topics --label-delimiter ' ' --json
+  udt evaluate products.udt test.txt --propensity 0.6 2.6
+
+A model of sparse rows (--format xmc) is measured by the ranking of labels: precision, propensity-
+scored precision (psp), nDCG and recall of the first 1, 3 and 5.
 """
 _INSPECT_EXAMPLES = """\
 examples:
@@ -80,7 +88,7 @@ def _add_train(commands: Any) -> None:
         "data", metavar="DATA", help="CSV, TSV, Parquet or JSON lines; - is stdin (CSV)"
     )
     _add_column_options(train)
-    _add_table_options(train)
+    _add_table_options(train, sparse=True)
     _add_label_options(train)
     train.add_argument("--model", required=True, metavar="FILE", help="where to save, e.g. my.udt")
     train.add_argument(
@@ -112,7 +120,7 @@ def _add_predict(commands: Any) -> None:
         "--sentence", action="append", metavar="TEXT", help="a text to label (repeatable)"
     )
     _add_text_option(predict)
-    _add_table_options(predict, lines=True)
+    _add_table_options(predict, lines=True, sparse=True)
     predict.add_argument("--top", type=_positive, metavar="K", help="the K likeliest labels")
     predict.add_argument("--proba", action="store_true", help="add probabilities")
     predict.add_argument(
@@ -133,7 +141,14 @@ def _add_evaluate(commands: Any) -> None:
         "data", metavar="DATA", help="labelled CSV, TSV, Parquet or JSON lines; - is stdin"
     )
     _add_text_option(evaluate)
-    _add_table_options(evaluate)
+    _add_table_options(evaluate, sparse=True)
+    evaluate.add_argument(
+        "--propensity",
+        nargs=2,
+        type=float,
+        metavar=("A", "B"),
+        help="parameters of label propensities (default: 0.55 1.5)",
+    )
     _add_label_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -182,12 +197,20 @@ def _add_column_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_table_options(parser: argparse.ArgumentParser, *, lines: bool = False) -> None:
+def _add_table_options(
+    parser: argparse.ArgumentParser, *, lines: bool = False, sparse: bool = False
+) -> None:
     parser.add_argument(
         "--format",
-        choices=[*_TABLES, *(["lines"] if lines else [])],
+        choices=[*_TABLES, *(["lines"] if lines else []), *(["xmc"] if sparse else [])],
         help="format of the data (default: by the ending of its name)",
     )
+    if sparse:
+        parser.add_argument(
+            "--on-bad-lines",
+            choices=["error", "skip"],
+            help="what to do with malformed lines of sparse rows (default: error)",
+        )
     parser.add_argument("--delimiter", metavar="C", help="what separates columns, e.g. ';'")
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from udt.cli import xmc
 from udt.cli.arguments import UsageError
 from udt.cli.output import write_json
 from udt.cli.reading import BATCH, ModelColumns, read_labelled
@@ -26,12 +27,17 @@ def run(args: argparse.Namespace) -> None:
     from udt.cli.answers import is_multilabel
 
     model = load(args.model)
-    columns = ModelColumns.of(model, args.text)
-    if is_multilabel(model):
-        args.label_delimiter = args.label_delimiter or " "
-    elif args.label_delimiter is not None:
-        raise UsageError("--label-delimiter: the model gives each row one label")
-    measured = measure(model, read_labelled(args, args.data, columns, model.classes_))
+    rows: LabelledTable | xmc.SparseRows
+    if xmc.is_sparse(model, args):
+        rows = xmc.read_rows(args, args.data, xmc.model_shape(model))
+    else:
+        columns = ModelColumns.of(model, args.text)
+        if is_multilabel(model):
+            args.label_delimiter = args.label_delimiter or " "
+        elif args.label_delimiter is not None:
+            raise UsageError("--label-delimiter: the model gives each row one label")
+        rows = read_labelled(args, args.data, columns, model.classes_)
+    measured = measure(model, rows)
     if args.json:
         write_json(sys.stdout, measured)
     else:
@@ -45,7 +51,7 @@ def write_measures(measured: dict[str, Any]) -> None:
         sys.stdout.write(f"{name.replace('_', ' '):<28}{shown:>12}\n")
 
 
-def measure(model: UDTClassifier, table: LabelledTable) -> dict[str, Any]:
+def measure(model: UDTClassifier, table: LabelledTable | xmc.SparseRows) -> dict[str, Any]:
     """Measure a model on labelled rows, in batches that bound the memory.
 
     A label that the model has never seen counts as an error.
@@ -55,15 +61,18 @@ def measure(model: UDTClassifier, table: LabelledTable) -> dict[str, Any]:
     dict of str to float, int or None
         With one label a row: accuracy, macro-averaged F1 and log loss (of rows whose label is
         known). With any number: micro- and macro-averaged F1, and the share of rows whose
-        likeliest label is among theirs.
+        likeliest label is among theirs. Sparse rows: see `udt.cli.xmc.measure`.
     """
     from udt.cli.answers import is_multilabel
 
+    start = time.perf_counter()
+    if isinstance(table, xmc.SparseRows):
+        measured = xmc.measure(model, table)
+        return {**measured, "seconds": round(time.perf_counter() - start, 3)}
     multilabel = is_multilabel(model)
     if isinstance(table.labels, list) != multilabel:
         wrong = "lists of labels" if not multilabel else "one label a row"
         raise ValueError(f"the label column holds {wrong}, unlike that of the model's training")
-    start = time.perf_counter()
     measured = (_measure_lists if multilabel else _measure_labels)(model, table)
     return {**measured, "seconds": round(time.perf_counter() - start, 3)}
 

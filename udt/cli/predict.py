@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from udt.cli.arguments import UsageError
 from udt.cli.output import one_line, write_json
 from udt.cli.reading import read_batches
+from udt.cli.xmc import is_sparse, read_features
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -30,8 +31,11 @@ def run(args: argparse.Namespace) -> None:
     from udt import load
 
     model = load(args.model)
+    batches: Iterator[Any] = (read_features if is_sparse(model, args) else read_batches)(
+        args, model
+    )
     with _output(args.output) as out:
-        for rows in read_batches(args, model):
+        for rows in batches:
             _write_predictions(out, model, rows, args)
             out.flush()  # who feeds line by line sees each answer at once
 

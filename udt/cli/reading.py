@@ -121,8 +121,6 @@ class ModelColumns:
     @classmethod
     def of(cls, model: UDTClassifier, text: str | None) -> ModelColumns:
         """Give those of a fitted model, where --text names its text column anew."""
-        if not model.columns_:
-            raise ValueError("the model was trained on ready features: use it from Python")
         return cls(model.columns_, text)
 
     def chooser(self, path: str, label: str | None = None) -> Callable[[list[str]], list[str]]:

@@ -13,6 +13,7 @@ from udt.cli.arguments import UsageError, parameters
 from udt.cli.evaluate import measure, write_measures
 from udt.cli.output import say, write_json
 from udt.cli.reading import ModelColumns, read_labelled, read_training
+from udt.cli.xmc import SparseRows, check_options, read_rows
 
 __all__ = ["run"]
 
@@ -21,6 +22,7 @@ def run(args: argparse.Namespace) -> None:
     """Train, save and perhaps measure a model."""
     from udt import UDTClassifier
 
+    check_options(args)
     arguments = parameters(args)
     folder = os.path.dirname(os.path.realpath(args.model))
     if not os.path.isdir(folder) or os.path.isdir(args.model):  # found out before the long part
@@ -30,13 +32,7 @@ def run(args: argparse.Namespace) -> None:
     tell = _no_message if args.quiet else say
 
     start = time.perf_counter()
-    rows = read_training(args, args.data)
-    columns = _columns_of(rows.features.column_names)
-    held_out = {
-        name: read_labelled(args, path, columns, rows.labels)
-        for name, path in [("valid", args.valid), ("test", args.test)]
-        if path is not None
-    }
+    rows, held_out = _read(args)
     read_seconds = time.perf_counter() - start
     tell(f"read {len(rows):,} rows from {args.data} in {read_seconds:.1f} s")
 
@@ -66,6 +62,8 @@ def run(args: argparse.Namespace) -> None:
         "read_seconds": round(read_seconds, 3),
         "fit_seconds": round(fit_seconds, 3),
     }
+    if isinstance(rows, SparseRows):
+        result["skipped_lines"] = rows.n_skipped
     measures = {name: measure(model, table) for name, table in held_out.items()}
     if args.json:
         write_json(sys.stdout, {**result, **measures})
@@ -73,6 +71,21 @@ def run(args: argparse.Namespace) -> None:
     for name, measured in measures.items():
         sys.stdout.write(f"{name}\n")
         write_measures(measured)
+
+
+def _read(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """Read the rows to learn from, and those of --valid and --test by their names."""
+    others = {"valid": args.valid, "test": args.test}
+    others = {name: path for name, path in others.items() if path is not None}
+    if args.format == "xmc":
+        sparse = read_rows(args, args.data)
+        shape = (sparse.features.shape[1], sparse.labels.shape[1])
+        return sparse, {name: read_rows(args, path, shape) for name, path in others.items()}
+    rows = read_training(args, args.data)
+    columns = _columns_of(rows.features.column_names)
+    return rows, {
+        name: read_labelled(args, path, columns, rows.labels) for name, path in others.items()
+    }
 
 
 def _no_message(message: str) -> None:
@@ -86,6 +99,8 @@ def _columns_of(names: list[str]) -> ModelColumns:
 
 
 def _are_whole_numbers(labels: Any) -> bool:
+    if hasattr(labels, "indptr"):  # an indicator, whose labels are the numbers of its columns
+        return True
     if isinstance(labels, list):
         return all(type(label) is int for row in labels for label in row)
     return labels.dtype.kind in "iu"

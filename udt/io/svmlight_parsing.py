@@ -220,7 +220,7 @@ class Reader:
 
     def _without_surplus(self, rows: Rows, n_read: int) -> Rows:
         """Leave out empty lines behind the last row; raise if there are more rows."""
-        left = max(self.n_rows - self.n_skipped - n_read, 0)
+        left = self.n_rows - n_read
         if not self.has_header or rows.n <= left:
             return rows
         kept = rows.first(left)
