@@ -128,4 +128,4 @@ def _checksum(path: Path, remote: RemoteFile) -> str:
 
 
 def _by_hand(remote: RemoteFile, folder: Path) -> str:
-    return f"Or get {remote.url} by other means and put it into {folder} as {remote.name}."
+    return f"By hand: put what {remote.url} gives into {folder} as {remote.name}."
