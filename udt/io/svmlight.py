@@ -73,17 +73,19 @@ class XMCFile:
 
     def batches(self, batch_size: int) -> Iterator[tuple[sp.csr_matrix, sp.csr_matrix]]:
         """Yield what `stream_xmc` does."""
-        rest = self._nothing
+        pending, n = [self._nothing], 0
         for rows in self._chunks:
-            rest = Rows.join([rest, rows])
-            whole = rest.n // batch_size * batch_size
-            if whole:
-                X, Y = self._matrices(rest.first(whole))
+            pending.append(rows)
+            n += rows.n
+            if n >= batch_size:
+                joined = Rows.join(pending)
+                whole = n - n % batch_size
+                X, Y = self._matrices(joined.first(whole))
                 for begin in range(0, whole, batch_size):
                     yield X[begin : begin + batch_size], Y[begin : begin + batch_size]
-                rest = rest.last(whole)
-        if rest.n:
-            yield self._matrices(rest)
+                pending, n = [joined.last(whole)], n - whole
+        if n:
+            yield self._matrices(Rows.join(pending))
 
     def read(self) -> tuple[sp.csr_matrix, sp.csr_matrix]:
         """Give what `read_xmc` does."""

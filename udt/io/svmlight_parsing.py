@@ -6,7 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -205,9 +205,9 @@ class Reader:
             what = f"{shown} is beyond what float32 holds. Scale the values"
         elif problem == kernels.TWICE:
             pairs = text[at:end].partition(b"#")[0].split()
-            ids = [int(pair.partition(b":")[0]) for pair in pairs if pair[:1].isdigit()
-                   and b":" in pair]  # fmt: skip
-            twice = next(one for one in ids if ids.count(one) > 1)
+            ids = [pair.partition(b":")[0] for pair in pairs if b":" in pair]
+            numbers = sorted(int(one) for one in ids if one.isdigit())  # a qid is none
+            twice = next(one for one, other in pairwise(numbers) if one == other)
             what = f"feature {twice} is there twice. Add its values up"
         else:
             of_labels = problem == kernels.LABEL_RANGE
