@@ -266,9 +266,7 @@ def test_over_http(tmp_path, home, monkeypatch):
             assert len(fetch_dbpedia14(data_home=home).data) == 2
             publish(monkeypatch, folder, "imdb", "all", packed(REVIEWS), address)
             (folder / "aclImdb_v1.tar.gz").unlink()
-            match = (
-                r"aclImdb_v1.tar.gz could not be downloaded: .*404.*put it into .*imdb as aclImdb"
-            )
+            match = r"aclImdb_v1.tar.gz could not be downloaded: .*404.*By hand: .* into .*imdb as "
             with pytest.raises(OSError, match=match):
                 fetch_imdb(data_home=home)
         finally:
@@ -278,7 +276,9 @@ def test_over_http(tmp_path, home, monkeypatch):
 
 
 def test_a_file_that_is_not_to_be_downloaded(network, home):
-    match = r"train.csv does not exist, and download_if_missing=False. Or get file:.* put it into "
+    match = (
+        r"train.csv does not exist, and download_if_missing=False. By hand: put what file:.* into "
+    )
     with pytest.raises(FileNotFoundError, match=match):
         fetch_ag_news(data_home=home, download_if_missing=False)
     assert not home.exists()

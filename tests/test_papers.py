@@ -75,7 +75,7 @@ def test_extreme_classification(
 def test_synthetic_data_needs_no_files(paper, capsys, name, scale):
     paper(name).main(["--synthetic", scale, "--threads", "1", "--max-iter", "1", "--head", "ova"])
     out = capsys.readouterr().out
-    assert "synthetic, shape of " in out and "1 passes" in out and "scores do not compare" in out
+    assert "synthetic, shape of " in out and "1 pass " in out and "scores do not compare" in out
 
 
 def test_text8(paper, tmp_path, capsys):

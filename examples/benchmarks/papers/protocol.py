@@ -81,8 +81,8 @@ def warm_up(model: UDTClassifier, X: Any, y: Any) -> None:
     """Fit and ask a copy on few rows: compiling is not what is compared."""
     from sklearn.base import clone
 
-    n = min(4 * WARM_UP_ROWS, X.shape[0] if sparse.issparse(X) else len(X))
-    few = np.linspace(0, (X.shape[0] if sparse.issparse(X) else len(X)) - 1, n).astype(int)
+    n = X.shape[0] if sparse.issparse(X) else len(X)
+    few = np.linspace(0, n - 1, min(n, 4 * WARM_UP_ROWS)).astype(int)
     X = [X[i] for i in few] if isinstance(X, list) else X[few]
     small = clone(model).set_params(max_iter=1).fit(X, y[few])
     small.predict_topk(X, 1)
@@ -117,12 +117,12 @@ def run_labels(
     (top, _), test_seconds = timed(lambda: model.predict_topk(X_test, ks[-1]))
     scores = precision_at_k(Y_test, top, ks)
     rows = [X_test[i] for i in range(min(LATENCY_ROWS, X_test.shape[0]))]
-    named = ", ".join(f"P@{k} {100 * s:.2f}" for k, s in zip(ks, scores, strict=True))
+    listed = ", ".join(f"P@{k} {100 * s:.2f}" for k, s in zip(ks, scores, strict=True))
     return Line(
-        f"udt {__version__}, {model.n_iter_} passes",
+        named(model),
         machine(args),
         f"{seconds:,.1f}",
-        f"{named} ({X_test.shape[0] / test_seconds:,.0f} test rows/s)",
+        f"{listed} ({X_test.shape[0] / test_seconds:,.0f} test rows/s)",
         one_row_ms(lambda row: model.predict_topk(row, ks[-1]), rows),
     )
 
@@ -138,12 +138,17 @@ def run_texts(
     _, seconds = timed(lambda: model.fit(X, y))
     accuracy, test_seconds = timed(lambda: np.mean(model.predict(X_test) == y_test))
     return Line(
-        f"udt {__version__}, {model.n_iter_} pass" + "es" * (model.n_iter_ > 1),
+        named(model),
         machine(args),
         f"{seconds:,.1f}",
         f"accuracy {100 * accuracy:.2f} ({len(X_test) / test_seconds:,.0f} test rows/s)",
         one_row_ms(lambda row: model.predict([row]), X_test[:LATENCY_ROWS]),
     )
+
+
+def named(model: UDTClassifier) -> str:
+    """Name what was trained."""
+    return f"udt {__version__}, {model.n_iter_} pass" + "es" * (model.n_iter_ > 1)
 
 
 def machine(args: argparse.Namespace) -> str:
