@@ -58,7 +58,7 @@ class Optimizer:
     state : ndarray of shape (n_rows, 1, 1), (n_rows, 2, width) or (n_rows, 0, 0), float32
         Of each row AdaGrad's sum of mean squares, or Adam's first and second moments, or nothing.
     rule : int
-        `ADAGRAD`, `ADAM` or `SGD`, for `step_row` and the kernels that call it.
+        `ADAGRAD`, `ADAM` or `SGD`, for `step_rows` and the kernels that call it.
 
     References
     ----------
@@ -187,33 +187,30 @@ def rate_factor(name: str, step: int) -> float:
 
 
 @kernel
-def step_row(slope: Array, rate: float, rule: int, weight: Array, state: Array) -> None:
-    """Take a step on one row of weights with a summed gradient."""
-    if rule == ADAGRAD:
-        total = np.float32(0)
-        for d in range(slope.shape[0]):
-            total += slope[d] * slope[d]
-        state[0, 0] += total / np.float32(slope.shape[0])
-        step = rate / np.sqrt(state[0, 0])
-        for d in range(slope.shape[0]):
-            weight[d] -= step * slope[d]
-    elif rule == ADAM:
-        for d in range(slope.shape[0]):
-            mean = _B1 * state[0, d] + _NEW_1 * slope[d]
-            square = _B2 * state[1, d] + _NEW_2 * slope[d] * slope[d]
-            state[0, d] = mean
-            state[1, d] = square
-            weight[d] -= rate * mean / (np.sqrt(square) + _EPS)
-    else:
-        for d in range(slope.shape[0]):
-            weight[d] -= rate * slope[d]
-
-
-@kernel
 def step_rows(slopes: Array, rate: float, rule: int, weights: Array, state: Array) -> None:
     """Take a step on each row of ``weights`` with a batch's summed gradient."""
-    for c in range(slopes.shape[0]):
-        step_row(slopes[c], rate, rule, weights[c], state[c])
+    if rule == ADAGRAD:
+        for c in range(slopes.shape[0]):
+            total = np.float32(0)
+            for d in range(slopes.shape[1]):
+                total += slopes[c, d] * slopes[c, d]
+            state[c, 0, 0] += total / np.float32(slopes.shape[1])
+            step = rate / np.sqrt(state[c, 0, 0])
+            for d in range(slopes.shape[1]):
+                weights[c, d] -= step * slopes[c, d]
+    elif rule == ADAM:
+        for c in range(slopes.shape[0]):
+            for d in range(slopes.shape[1]):
+                g = slopes[c, d]
+                mean = _B1 * state[c, 0, d] + _NEW_1 * g
+                square = _B2 * state[c, 1, d] + _NEW_2 * g * g
+                state[c, 0, d] = mean
+                state[c, 1, d] = square
+                weights[c, d] -= rate * mean / (np.sqrt(square) + _EPS)
+    else:
+        for c in range(slopes.shape[0]):
+            for d in range(slopes.shape[1]):
+                weights[c, d] -= rate * slopes[c, d]
 
 
 @kernel
@@ -273,13 +270,17 @@ def step_active(
     for c in range(last - first):
         if is_active[c]:
             row = first + c
-            step_row(sums[c], rate, rule, output[row], output_state[row])
+            step_rows(
+                sums[c : c + 1], rate, rule, output[row : row + 1], output_state[row : row + 1]
+            )
             if rule == ADAGRAD:  # of a single weight, so that there is no mean to take
                 g = bias_sums[c, 0]
                 bias_state[row, 0, 0] += g * g
                 bias[row, 0] -= rate / np.sqrt(bias_state[row, 0, 0]) * g
             else:
-                step_row(bias_sums[c], rate, rule, bias[row], bias_state[row])
+                step_rows(
+                    bias_sums[c : c + 1], rate, rule, bias[row : row + 1], bias_state[row : row + 1]
+                )
 
 
 @kernel
@@ -346,7 +347,8 @@ def step_groups(
     """Take one step on each row of ``weights`` that is in ``rows``; see `Groups`."""
     ahead = 2
     n_kept = state.shape[1] * state.shape[2]
-    total = np.empty(weights.shape[1], dtype=np.float32)
+    sums = np.empty((1, weights.shape[1]), dtype=np.float32)
+    total = sums[0]
     for i in range(rows.shape[0]):
         if i + ahead < rows.shape[0]:
             later = rows[i + ahead]
@@ -360,4 +362,5 @@ def step_groups(
             slope = gradient[samples[j]]
             for d in range(total.shape[0]):
                 total[d] += value * slope[d]
-        step_row(total, rate, rule, weights[rows[i]], state[rows[i]])
+        row = rows[i]
+        step_rows(sums, rate, rule, weights[row : row + 1], state[row : row + 1])
