@@ -85,8 +85,9 @@ def buckets(codes, n_buckets):
 def rank(codes, tables, cap, key, max_candidates):
     """Give neurons by falling agreement, of equals the first found first."""
     counts = Counter()
-    for t, (code, table) in enumerate(zip(codes, tables, strict=True)):
-        bucket = table[code]
+    for j, code in enumerate(codes):
+        t = j % len(tables)
+        bucket = tables[t][code]
         if len(bucket) > cap:
             first = scaled(mix(key, t, int(code)), len(bucket))
             bucket = (bucket[first:] + bucket[:first])[:cap]

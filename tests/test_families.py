@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from udt.lsh.families import DWTA, MinHash, SimHash
+from udt.threads import Pool
 
-pytestmark = [
-    pytest.mark.kernel,
-    # Uncompiled, NumPy warns where a hash wraps around.
-    pytest.mark.filterwarnings("ignore:overflow encountered in scalar"),
-]
+# Uncompiled, NumPy warns where a hash wraps around.
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in scalar")
+kernel = pytest.mark.kernel
 FAMILIES = [DWTA, SimHash, MinHash]
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -43,6 +42,7 @@ def twin(family, X):
     return naive.minhash(X, family.K, family.L, family.bits, family.key)
 
 
+@kernel
 @every_family
 @pytest.mark.parametrize("density", [1.0, 0.3, 0.02])
 @pytest.mark.parametrize(("n_features", "K", "L"), [(32, 3, 7), (37, 1, 1), (5, 2, 3), (1, 1, 2)])
@@ -56,6 +56,7 @@ def test_dense_and_sparse_vectors_are_hashed_as_their_twin_does(family, density,
         np.testing.assert_array_equal(codes, expected)
 
 
+@kernel
 @given(
     hnp.arrays(
         np.float32, st.tuples(st.integers(0, 4), st.integers(1, 20)),
@@ -71,16 +72,18 @@ def test_winners_of_equal_negative_and_extreme_values(X, key):
     np.testing.assert_array_equal(hashing.hash_sparse(*csr(X)), expected)
 
 
+@kernel
 @every_family
 def test_codes_depend_on_the_row_alone(family):
     hashing = family(24, 2, 5)
-    X = normal(40, 24)
+    X = normal(131, 24)  # the last three are hashed one by one
     whole = hashing.hash(X)
-    for i in (0, 15, 16, 39):
+    for i in (0, 63, 64, 130):
         np.testing.assert_array_equal(hashing.hash(X[i : i + 1])[0], whole[i])
     np.testing.assert_array_equal(hashing.hash(np.asfortranarray(X.astype(float))), whole)
 
 
+@kernel
 @every_family
 def test_no_row(family):
     hashing = family(8, 2, 3)
@@ -106,6 +109,17 @@ def test_the_key_makes_the_functions(family):
     )
     assert (fresh.hash(X) != codes).mean() > 0.3
     np.testing.assert_array_equal(hashing.hash(X), codes)
+
+
+@every_family
+def test_all_neurons_are_hashed_by_any_threads(family):
+    hashing = family(16, 2, 3)
+    X = normal(2100, 16)
+    for n_threads in (1, 3):
+        codes = np.empty((3, 2100), dtype=np.uint32)
+        with Pool(n_threads) as pool:
+            hashing.encode(X, codes, pool)
+        np.testing.assert_array_equal(codes.T, hashing.hash(X))
 
 
 def test_redraw_keeps_the_bits_of_minhash():

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from udt.compilation import kernel
 from udt.intrinsics import prefetch
-from udt.lsh.families import HashFamily, mix, scaled
+from udt.lsh.families import HashFamily
+from udt.lsh.family_kernels import mix, scaled
+from udt.lsh.space import BalancedSpace
 from udt.threads import Pool, blocks
 
 Array = NDArray[Any]
-#: Vectors that are hashed at a time.
+#: Neurons that a thread moves, and vectors that it asks about, at a time.
 ROWS_PER_BLOCK = 1024
 #: How many tables ahead offsets and buckets are asked for: they are scattered over the memory.
 OFFSETS_AHEAD = 12
@@ -49,28 +51,61 @@ def sort_table(codes: Array, offsets: Array, scratch: Array) -> None:
 
 
 @kernel
-def collect(
+def part_of(offsets: Array, cap: int, key: int, table: int, code: Any) -> Any:
+    """Give a bucket's beginning and size, how much of it to take, and from where on."""
+    begin = np.int64(offsets[table, code])
+    size = np.int64(offsets[table, code + 1]) - begin
+    if size <= cap:
+        return begin, size, size, np.int64(0)
+    return begin, size, np.int64(cap), scaled(mix(key, table, code), size)
+
+
+@kernel
+def look_ahead(codes: Array, step: int, offsets: Array, entries: Array) -> None:
+    """Ask for the memory of the offsets and entries that later steps need."""
+    n_tables = offsets.shape[0]
+    later = step + OFFSETS_AHEAD
+    if later < codes.shape[0]:
+        prefetch(offsets, later % n_tables * offsets.shape[1] + np.int64(codes[later]))
+    later = step + BUCKETS_AHEAD
+    if 0 <= later < codes.shape[0]:
+        table = later % n_tables
+        prefetch(entries, table * entries.shape[1] + np.int64(offsets[table, codes[later]]))
+
+
+@kernel
+def take(codes: Array, offsets: Array, entries: Array, cap: int, key: int, ids: Array) -> int:
+    """List the neurons of one table's buckets, bucket after bucket, up to as many as fit."""
+    n = 0
+    for step in range(codes.shape[0]):
+        look_ahead(codes, step, offsets, entries)
+        begin, size, taken, first = part_of(offsets, cap, key, 0, codes[step])
+        for j in range(min(taken, ids.shape[0] - n)):
+            at = first + j if first + j < size else first + j - size
+            ids[n] = entries[0, begin + at]
+            n += 1
+        if n == ids.shape[0]:
+            break
+    return n
+
+
+@kernel
+def count(
     codes: Array, offsets: Array, entries: Array, cap: int, key: int, counts: Array, seen: Array
 ) -> int:
-    """Count how many of a vector's buckets each neuron is in; list those seen, and how many."""
+    """Count how many of the buckets each neuron is in; list those seen, and return how many."""
     n_tables = offsets.shape[0]
     n = 0
-    for step in range(n_tables + OFFSETS_AHEAD):
-        if step < n_tables:
-            prefetch(offsets, step * offsets.shape[1] + np.int64(codes[step]))
-        t = step - OFFSETS_AHEAD + BUCKETS_AHEAD
-        if t >= 0 and t < n_tables:
-            prefetch(entries, t * entries.shape[1] + offsets[t, codes[t]])
-        t = step - OFFSETS_AHEAD
-        if t < 0:
+    for step in range(-OFFSETS_AHEAD, codes.shape[0]):
+        look_ahead(codes, step, offsets, entries)
+        if step < 0:
             continue
-        bucket = entries[t, offsets[t, codes[t]] : offsets[t, codes[t] + 1]]
-        size = bucket.shape[0]
-        taken = min(size, cap)
-        first = scaled(mix(key, t, codes[t]), size) if size > cap else np.int64(0)
+        t = step % n_tables
+        begin, size, taken, first = part_of(offsets, cap, key, t, codes[step])
+        bucket = entries[t, begin : begin + size]
         for j in range(first, min(first + taken, size)):
             v = bucket[j]
-            seen[n] = v
+            seen[n] = v  # without a branch: overwritten by the next one if it was seen before
             n += counts[v] == 0
             counts[v] += 1
         for j in range(first + taken - size):  # past the end, on from the beginning
@@ -90,7 +125,8 @@ def rank_candidates(
 
     Parameters
     ----------
-    codes : ndarray of shape (L,), uint32
+    codes : ndarray of shape (a multiple of L,), uint32
+        Buckets to look in, number j in table ``j % L``; each at most once.
     offsets : ndarray of shape (L, n_buckets + 1), int32
     entries : ndarray of shape (L, n_neurons), int32
     cap : int
@@ -99,13 +135,13 @@ def rank_candidates(
         A number of this query, from 0 on.
     counts : ndarray of shape (n_neurons,), uint8
         Scratch: zeros, on entry and on exit.
-    seen : ndarray of shape (min(n_neurons, L * cap) + 1,), int32
+    seen : ndarray of shape (n_neurons + 1,), int32
         Scratch.
     histogram : ndarray of shape (4, L + 2), int32
         Scratch.
     ids : ndarray of shape (max_candidates,), int32
-        Receives the neurons, most agreements first; of equals those of earlier tables first, and
-        of one table those that lie earlier in its bucket.
+        Receives the neurons, most agreements first; of equals those of earlier buckets first. So
+        from one table they come by their buckets alone, and the rest of these is not looked at.
     agreements : ndarray of shape (max_candidates,), uint8
         Receives in how many tables each was found.
 
@@ -115,7 +151,11 @@ def rank_candidates(
         How many there are.
     """
     n_tables = offsets.shape[0]
-    n = collect(codes, offsets, entries, cap, key, counts, seen)
+    if n_tables == 1:
+        n = take(codes, offsets, entries, cap, key, ids)
+        agreements[:n] = 1
+        return n
+    n = count(codes, offsets, entries, cap, key, counts, seen)
     # Four histograms in turn: additions to one place would wait for each other.
     histogram[:] = 0
     for j in range(n):
@@ -185,7 +225,7 @@ class HashTables:
     Parameters
     ----------
     family : HashFamily
-        Hashes neurons and vectors alike.
+        Hashes neurons and vectors in a `BalancedSpace` of ``family.n_features`` coordinates.
     n_neurons : int
         Neurons, whose numbers are below.
     bucket_cap : int, default=128
@@ -195,6 +235,8 @@ class HashTables:
     ----------
     offsets : ndarray of shape (L, n_buckets + 1), int32
     entries : ndarray of shape (L, n_neurons), int32
+    space : BalancedSpace
+        Where the neurons were when the tables were built.
 
     Raises
     ------
@@ -210,14 +252,17 @@ class HashTables:
     Examples
     --------
     >>> import numpy as np
-    >>> from udt.lsh.families import DWTA
-    >>> weights = np.random.default_rng(0).normal(size=(1000, 32)).astype(np.float32)
-    >>> tables = HashTables(DWTA(n_features=32, K=2, L=20), n_neurons=1000)
+    >>> from udt.lsh.families import SimHash
+    >>> random = np.random.default_rng(0)
+    >>> weights = random.normal(size=(1000, 32)).astype(np.float32)
+    >>> tables = HashTables(SimHash(n_features=32, K=5, L=40), n_neurons=1000)
     >>> tables.rebuild(weights)
     >>> found = tables.rank(tables.hash(weights[:3]), max_candidates=50)
-    >>> found.ids[:, 0], found.agreements[:, 0]
-    (array([0, 1, 2], dtype=int32), array([20, 20, 20], dtype=uint8))
+    >>> found.ids[:, 0], found.sizes
+    (array([0, 1, 2], dtype=int32), array([50, 50, 50]))
     """
+
+    space: BalancedSpace
 
     def __init__(self, family: HashFamily, n_neurons: int, bucket_cap: int = 128) -> None:
         for name, value in (("n_neurons", n_neurons), ("bucket_cap", bucket_cap)):
@@ -228,28 +273,43 @@ class HashTables:
         check_memory(n_neurons, family)
         self.family = family
         self.bucket_cap = bucket_cap
-        self.offsets = np.zeros((family.L, n_buckets(family) + 1), dtype=np.int32)
+        self.offsets = np.zeros((family.L, family.n_buckets + 1), dtype=np.int32)
         self.entries = np.empty((family.L, n_neurons), dtype=np.int32)
 
-    def rebuild(self, weights: Array, bias: Array | None = None, pool: Pool | None = None) -> None:
+    def rebuild(
+        self,
+        weights: Array,
+        bias: Array | None = None,
+        pool: Pool | None = None,
+        hidden: Array | None = None,
+        key: int = 0,
+    ) -> None:
         """Hash all neurons and sort them into the tables; the bits do not depend on threads.
 
         Parameters
         ----------
-        weights : ndarray of shape (n_neurons, n_features), float32
+        weights : ndarray of shape (n_neurons, d), float32
+            ``family.n_features`` is at most d + 1.
         bias : ndarray of shape (n_neurons,), float32, default=None
             What is added to a neuron's inner products.
         pool : Pool, default=None
             Threads; None for the caller's alone.
+        hidden : ndarray of shape (n, d), float32, default=None
+            Some vectors like those that will be asked about; a thousand are enough. Without them
+            most of what tables can find is lost, unless vectors are of any direction.
+        key : int, default=0
+            Picks the rotation of the space.
         """
         n_neurons = self.entries.shape[1]
-        if len(weights) != n_neurons:
-            raise ValueError(f"{len(weights)} rows of weights: give n_neurons={n_neurons}.")
+        if weights.ndim != 2 or len(weights) != n_neurons:
+            raise ValueError(f"weights of shape {weights.shape}: give n_neurons={n_neurons} rows.")
+        self.space = BalancedSpace.fit(weights, bias, hidden, self.family.n_features, key)
+        neurons = np.empty((n_neurons, self.family.n_features), dtype=np.float32)
         codes = self.entries.view(np.uint32)  # until their table is sorted
 
-        def hash_block(block: tuple[int, int]) -> None:
-            first, last = block
-            codes[:, first:last] = self.family.hash(weights[first:last]).T
+        def move(block: tuple[int, int]) -> None:
+            rows = slice(*block)
+            neurons[rows] = self.space.neurons(weights[rows], None if bias is None else bias[rows])
 
         def sort(tables: tuple[int, int]) -> None:
             scratch = np.empty(n_neurons, dtype=np.int32)
@@ -259,7 +319,8 @@ class HashTables:
 
         with contextlib.ExitStack() as stack:
             threads = pool or stack.enter_context(Pool(1))
-            threads.map(hash_block, blocks(n_neurons, ROWS_PER_BLOCK))
+            threads.map(move, blocks(n_neurons, ROWS_PER_BLOCK))
+            self.family.encode(neurons, codes, threads)
             threads.map(sort, blocks(len(codes), TABLES_PER_TASK))
 
     def redraw(self, key: int) -> None:
@@ -267,15 +328,15 @@ class HashTables:
         self.family = self.family.redraw(key)
 
     def hash(self, hidden: Array) -> Array:
-        """Hash vectors (n, n_features), float32, to codes (n, L), uint32."""
-        return self.family.hash(hidden)
+        """Hash vectors (n, d), float32, to the buckets to look in (n, a multiple of L), uint32."""
+        return self.family.hash(self.space.vectors(hidden))
 
     def scratch(self) -> Scratch:
         """Make what one thread needs to call `rank_candidates`."""
         n_tables, n_neurons = self.entries.shape
         return Scratch(
             counts=np.zeros(n_neurons, dtype=np.uint8),
-            seen=np.empty(min(n_neurons, n_tables * self.bucket_cap) + 1, dtype=np.int32),
+            seen=np.empty(n_neurons + 1, dtype=np.int32),
             histogram=np.empty((4, n_tables + 2), dtype=np.int32),
         )
 
@@ -290,7 +351,7 @@ class HashTables:
 
         Parameters
         ----------
-        codes : ndarray of shape (n, L), uint32
+        codes : ndarray of shape (n, a multiple of L), uint32
             From `hash`.
         max_candidates : int
             How many to give at most.
@@ -321,11 +382,6 @@ class HashTables:
         return found
 
 
-def n_buckets(family: HashFamily) -> int:
-    """Count the buckets of a table."""
-    return 1 << family.K * family.bits
-
-
 def memory_bytes(n_neurons: int, n_buckets: int, L: int) -> int:
     """Tell how much memory tables take: four bytes for each neuron and bucket of each.
 
@@ -339,13 +395,13 @@ def memory_bytes(n_neurons: int, n_buckets: int, L: int) -> int:
 
 def check_memory(n_neurons: int, family: HashFamily) -> None:
     """Raise a ValueError if there is not enough memory for tables."""
-    needed = memory_bytes(n_neurons, n_buckets(family), family.L)
+    needed = memory_bytes(n_neurons, family.n_buckets, family.L)
     available = available_memory()
     if available is not None and needed > available:
         raise ValueError(
-            f"K={family.K} codes of {family.bits} bits and L={family.L} tables of {n_neurons} "
-            f"neurons need {needed / 2**20:,.0f} MiB, and {available / 2**20:,.0f} MiB are "
-            f"available: give a smaller {'K' if n_buckets(family) > n_neurons else 'L'}."
+            f"L={family.L} tables of {n_neurons} neurons in {family.n_buckets} buckets, of "
+            f"{family!r}, need {needed / 2**20:,.0f} MiB, and {available / 2**20:,.0f} MiB are "
+            f"available: give a smaller {'K' if family.n_buckets > n_neurons else 'L'}."
         )
 
 
