@@ -130,6 +130,8 @@ def test_impossible_shapes_are_refused():
             BalancedSpace.fit(weights, bias, hidden, rank, key=0)
     with pytest.raises(ValueError, match=r"hidden of shape \(300, 9\): give vectors of 10 values"):
         BalancedSpace.fit(weights, bias, hidden[:, :9], 4, key=0)
+    with pytest.raises(ValueError, match=r"bias of shape \(399,\): give 400, one a neuron"):
+        BalancedSpace.fit(weights, bias[1:], hidden, 4, key=0)
     space = BalancedSpace.fit(weights, bias, hidden, 4, key=0)
     with pytest.raises(ValueError, match=r"shape \(2, 9\): give vectors of 10 values"):
         space.vectors(normal(2, 9))

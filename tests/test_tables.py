@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from udt.lsh import tables as module
 from udt.lsh.families import DWTA, SimHash
-from udt.lsh.tables import HashTables, memory_bytes, rank_candidates, sort_table
+from udt.lsh.sizing import memory_bytes
+from udt.lsh.tables import HashTables, rank_candidates, sort_table
 from udt.lsh.trees import CentreTree
 from udt.threads import Pool
 
@@ -203,20 +204,6 @@ def test_too_much_memory_is_refused_before_it_is_taken(monkeypatch):
 def test_where_the_system_does_not_say_what_memory_there_is(monkeypatch):
     monkeypatch.setattr(module, "available_memory", lambda: None)
     HashTables(DWTA(16, 2, 3), 10)
-
-
-def test_available_memory(monkeypatch, tmp_path):
-    available = module.available_memory()
-    assert available is None or available > 2**20
-
-    def unreadable(self, encoding):
-        raise FileNotFoundError
-
-    monkeypatch.setattr(module.Path, "read_text", unreadable)
-    monkeypatch.setattr(module.os, "sysconf", lambda name: 4096, raising=False)
-    assert module.available_memory() == 4096**2
-    monkeypatch.delattr(module.os, "sysconf")
-    assert module.available_memory() is None
 
 
 @pytest.mark.parametrize(

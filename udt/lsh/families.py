@@ -196,17 +196,15 @@ class DWTA(RandomFamily):
             return 1.0
         if similarity <= -1:
             return 0.0 if m > 1 else 1.0
-        # Along the axes of the ellipse, u = a + b and v = a - b, the integrand is smooth; the
-        # distribution is that of a sum over coordinates in u and v, whence a grid in these.
-        u = np.linspace(-6, 6, 601)
+        u = np.linspace(-6, 6, 601)  # and v, on the same grid
         step = u[1] - u[0]
         noise = np.sqrt(1 - similarity**2)
-        # Phi_rho(u, v) = int_{-inf}^u phi(t) Phi((v - rho t) / noise) dt
+        # Phi_rho(u, v) is the integral of phi(t) Phi((v - rho t) / noise) over t up to u.
         inner = ndtr((u[np.newaxis, :] - similarity * u[:, np.newaxis]) / noise)
         normal = np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)
         weighted = normal[:, np.newaxis] * inner
         joint = np.cumsum(weighted, axis=0) * step - weighted * (step / 2)
-        # int phi_rho(u, v) Phi^(m-1) dv, by differences of `inner` over v
+        # phi_rho(u, v) dv is phi(u) times the difference of `inner` between two v.
         middle = (joint[:, 1:] + joint[:, :-1]) / 2
         mass = normal[:, np.newaxis] * np.diff(inner, axis=1)
         return float(min(1.0, m * step * (mass * middle ** (m - 1)).sum()))

@@ -106,6 +106,8 @@ class BalancedSpace:
             raise ValueError(f"rank={rank}: give 1 to {d + 1} for neurons of {d} weights.")
         if hidden is not None and hidden.shape[1:] != (d,):
             raise ValueError(f"hidden of shape {hidden.shape}: give vectors of {d} values.")
+        if bias is not None and bias.shape != weights.shape[:1]:
+            raise ValueError(f"bias of shape {bias.shape}: give {len(weights)}, one a neuron.")
         step = max(1, len(weights) // SAMPLE)
         neurons = np.zeros((len(weights[::step]), d + 1))
         neurons[:, :d] = weights[::step]

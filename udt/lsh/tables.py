@@ -7,8 +7,6 @@ Table ``t`` holds neuron numbers ``entries[t]``, bucket after bucket; bucket ``b
 from __future__ import annotations
 
 import contextlib
-import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +16,7 @@ from udt.compilation import kernel
 from udt.intrinsics import prefetch
 from udt.lsh.families import HashFamily
 from udt.lsh.family_kernels import mix, scaled
+from udt.lsh.sizing import available_memory, memory_bytes
 from udt.lsh.space import BalancedSpace
 from udt.threads import Pool, blocks
 
@@ -220,7 +219,7 @@ class Scratch(NamedTuple):
 
 
 class HashTables:
-    """``L`` tables from codes to neurons, as compressed rows.
+    """``L`` tables from codes to neurons: those of SLIDE [1]_, but as compressed rows.
 
     Parameters
     ----------
@@ -270,7 +269,7 @@ class HashTables:
                 raise ValueError(f"{name}={value}: give at least 1.")
         if family.L > MAX_TABLES:
             raise ValueError(f"L={family.L}: give at most {MAX_TABLES} tables.")
-        check_memory(n_neurons, family)
+        _check_memory(n_neurons, family)
         self.family = family
         self.bucket_cap = bucket_cap
         self.offsets = np.zeros((family.L, family.n_buckets + 1), dtype=np.int32)
@@ -305,23 +304,28 @@ class HashTables:
             raise ValueError(f"weights of shape {weights.shape}: give n_neurons={n_neurons} rows.")
         self.space = BalancedSpace.fit(weights, bias, hidden, self.family.n_features, key)
         neurons = np.empty((n_neurons, self.family.n_features), dtype=np.float32)
-        codes = self.entries.view(np.uint32)  # until their table is sorted
 
         def move(block: tuple[int, int]) -> None:
             rows = slice(*block)
             neurons[rows] = self.space.neurons(weights[rows], None if bias is None else bias[rows])
 
+        with contextlib.ExitStack() as stack:
+            threads = pool or stack.enter_context(Pool(1))
+            threads.map(move, blocks(n_neurons, ROWS_PER_BLOCK))
+            self.fill(neurons, threads)
+
+    def fill(self, neurons: Array, pool: Pool) -> None:
+        """Sort neurons (n_neurons, n_features) that are where they should be hashed into tables."""
+        codes = self.entries.view(np.uint32)  # until their table is sorted
+        self.family.encode(neurons, codes, pool)
+
         def sort(tables: tuple[int, int]) -> None:
-            scratch = np.empty(n_neurons, dtype=np.int32)
+            scratch = np.empty(codes.shape[1], dtype=np.int32)
             for t in range(*tables):
                 sort_table(codes[t], self.offsets[t], scratch)
                 self.entries[t] = scratch
 
-        with contextlib.ExitStack() as stack:
-            threads = pool or stack.enter_context(Pool(1))
-            threads.map(move, blocks(n_neurons, ROWS_PER_BLOCK))
-            self.family.encode(neurons, codes, threads)
-            threads.map(sort, blocks(len(codes), TABLES_PER_TASK))
+        pool.map(sort, blocks(len(codes), TABLES_PER_TASK))
 
     def redraw(self, key: int) -> None:
         """Take fresh hash functions; `rebuild` must follow."""
@@ -382,18 +386,7 @@ class HashTables:
         return found
 
 
-def memory_bytes(n_neurons: int, n_buckets: int, L: int) -> int:
-    """Tell how much memory tables take: four bytes for each neuron and bucket of each.
-
-    Examples
-    --------
-    >>> memory_bytes(670_091, 2**15, 50) // 2**20
-    134
-    """
-    return 4 * L * (n_neurons + n_buckets + 1)
-
-
-def check_memory(n_neurons: int, family: HashFamily) -> None:
+def _check_memory(n_neurons: int, family: HashFamily) -> None:
     """Raise a ValueError if there is not enough memory for tables."""
     needed = memory_bytes(n_neurons, family.n_buckets, family.L)
     available = available_memory()
@@ -403,16 +396,3 @@ def check_memory(n_neurons: int, family: HashFamily) -> None:
             f"{family!r}, need {needed / 2**20:,.0f} MiB, and {available / 2**20:,.0f} MiB are "
             f"available: give a smaller {'K' if family.n_buckets > n_neurons else 'L'}."
         )
-
-
-def available_memory() -> int | None:
-    """Give the bytes that can be had without swapping, or None where the system does not say."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-        return int(text.split("MemAvailable:")[1].split()[0]) * 1024
-    except (OSError, IndexError, ValueError):
-        pass
-    try:  # all memory there is, where there is no word about what is in use
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
