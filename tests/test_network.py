@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.metrics import f1_score
 
 from udt.labels import LabelSets
-from udt.network.heads import OneVsAllHead, ResampledSoftmaxHead, SoftmaxHead
+from udt.network.heads import Batch, OneVsAllHead, ResampledSoftmaxHead, SoftmaxHead
 from udt.network.model import SparseNetwork, sigmoid, softmax, top_k, top_k_labels
 from udt.network.optimizers import Optimizer
 from udt.threads import Pool, single_threaded_blas
@@ -48,7 +48,7 @@ def test_a_new_network_takes_all_classes_for_alike():
     assert network.output.shape == (5, 8)
     assert network.bias.shape == (5,)
     assert network.n_classes == 5
-    assert all(array.dtype == np.float32 for array in network.arrays().values())
+    assert all(array.dtype == np.float32 for array in network.matrices().values())
     assert not network.logits(make_rows(), 0, 40).any()
     assert 0.02 < np.abs(network.embedding).max() <= 0.03
     assert abs(network.embedding.mean()) < 0.01
@@ -201,6 +201,16 @@ def test_the_most_probable_labels_are_in_order_where_all_are_certain():
     assert probabilities.tolist() == [[1, 1, 1]]
 
 
+def batch_of(targets, weights):
+    """Give a batch of rows without features."""
+    none = np.zeros(0)
+    n = len(weights)
+    return Batch(
+        np.arange(n), targets, weights, np.zeros(n + 1, np.int64), none, none, none, 1.0,
+        np.float32(1), 0, 0,
+    )  # fmt: skip
+
+
 def optimizers(*weights):
     """Give optimisers of copies."""
     return [Optimizer("adagrad", array.copy(), 0.1) for array in weights]
@@ -222,9 +232,9 @@ def test_one_vs_all_head(n_classes, n_hidden):
 
     gradient, losses = wide.copy(), np.empty(10, dtype=np.float32)
     hidden_gradient = np.empty_like(hidden)
-    head.prepare(10)
+    head.prepare(batch_of(labels, weights))
     for first, last in [(0, 4), (4, 10)]:
-        head.gradients(hidden, gradient, labels, weights, first, last, losses, hidden_gradient)
+        head.gradients(hidden, gradient, first, last, losses, hidden_gradient)
     logits = wide + hidden.astype(float) @ output.T + bias
     expected = naive.one_vs_all_gradient(logits, truth, weights, positive, 0.1)
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
@@ -258,8 +268,9 @@ def test_softmax_head(n_classes, n_hidden):
 
     gradient, losses = wide.copy(), np.empty(10, dtype=np.float32)
     hidden_gradient = np.empty_like(hidden)
+    head.prepare(batch_of(targets, weights))
     for first, last in [(0, 4), (4, 10)]:
-        head.gradients(hidden, gradient, targets, weights, first, last, losses, hidden_gradient)
+        head.gradients(hidden, gradient, first, last, losses, hidden_gradient)
     logits = wide + hidden.astype(float) @ output.T + bias
     expected = naive.softmax_gradient(logits, targets, weights, 0.1)
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
@@ -297,9 +308,9 @@ def test_resampled_softmax_head():
     for head in heads:
         logits = np.empty((n, n_classes), dtype=np.float32)
         losses, hidden_gradient = np.empty(n, dtype=np.float32), np.empty_like(hidden)
-        head.prepare(n)
+        head.prepare(batch_of(targets, weights))
         for first, last in [(0, 4), (4, n)]:
-            head.gradients(hidden, logits, targets, weights, first, last, losses, hidden_gradient)
+            head.gradients(hidden, logits, first, last, losses, hidden_gradient)
         for task in head.tasks(2):
             head.update(hidden, logits, np.float32(0.5), task)
         np.testing.assert_allclose(losses, naive.cross_entropy(exact, targets, weights), rtol=1e-4)
@@ -324,7 +335,7 @@ def test_each_batch_has_draws_of_its_own():
     head = ResampledSoftmaxHead(*nothing, 16, key=5)
     draws = []
     for _ in range(2):
-        head.prepare(16)
+        head.prepare(batch_of(np.zeros(16, np.int64), np.ones(16, np.float32)))
         draws.append(head._starts.copy())
     assert (draws[0] != draws[1]).any()
     assert all(((draw >= 0) & (draw < 1)).all() for draw in draws)

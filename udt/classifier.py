@@ -19,16 +19,19 @@ from udt.columns import Table, as_table
 from udt.features.ready import ReadyFeatures, ReadyRows
 from udt.features.table import TableFeaturizer
 from udt.labels import LabelFormat, LabelSets
+from udt.lsh.hashing import Hashing
 from udt.threads import Pool, effective_n_jobs, single_threaded_blas
 
 if TYPE_CHECKING:
     from udt.network.model import CSR, SparseNetwork
+    from udt.network.search import Search
     from udt.serving import Server
 
 # Modules with kernels are imported where they are used: numba takes 0.3 s to load.
 
 Array = NDArray[Any]
 _MAX_DENSE_BYTES = 2**31
+_MAX_PROBES = 512
 
 
 class UDTClassifier(ClassifierMixin, BaseEstimator):
@@ -62,7 +65,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         texts (if there is a linear path), 32 for up to 128 classes, else 128.
     wide : bool or None, default=None
         Whether to have the linear path. None has it while features x classes stays at
-        2**25 or below (128 MiB).
+        2**25 or below (128 MiB), and where few of many classes are active: there it has hashed
+        weights for about the features that a class's rows have.
     dropout : float or None, default=None
         Share of a row's features that each training step leaves out, from 0 to below 1. None
         leaves out 0.2 in the linear path and nothing in the hidden one.
@@ -86,6 +90,17 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         is a quarter of it, or half of it if it is alone. "sgd" (None: 0.2) takes the sum of a
         batch's gradients, and the same ratios; "adam" (None: 0.001) has one rate for all. Rates
         fall linearly to 0.
+    head : {"auto", "softmax", "ova", "lsh"}, default="auto"
+        How the output layer learns. "softmax" is for rows with one label each, "ova" (one-vs-all)
+        for any number of labels; from 1000 labels on, its gradients are those of the true and the
+        40 most probable labels of a row. "lsh" computes nothing but the logits of classes that
+        hash tables propose [5]_. "auto" takes "lsh" from 8192 classes on.
+    n_active : int or None, default=None
+        Classes a row that hash tables propose. None takes ``4 * sqrt(n_classes)``.
+    n_hashes, n_tables : int or None, default=None
+        With one of these, random functions (densified winner-take-all) hash ``n_hashes`` codes for
+        each of ``n_tables`` tables. Without them one table has the leaves of a tree of k-means,
+        which finds more in less time and memory; see `udt.lsh`.
     threshold : float or "tuned", default=0.5
         Probability from which on `predict` gives a label, where rows may have any number of them.
         Those of rare labels lean to yes: in training, rows that have one count up to four times,
@@ -151,6 +166,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     .. [3] J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and
        stochastic optimization", JMLR 12, 2011.
     .. [4] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    .. [5] B. Chen et al., "SLIDE: in defense of smart algorithms over hardware acceleration for
+       large-scale deep learning systems", MLSys 2020.
 
     Examples
     --------
@@ -189,6 +206,10 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         max_iter: int | None = None,
         batch_size: int | None = None,
         optimizer: str = "adagrad",
+        head: str = "auto",
+        n_active: int | None = None,
+        n_hashes: int | None = None,
+        n_tables: int | None = None,
         learning_rate_init: float | None = None,
         threshold: float | str = 0.5,
         warm_start: bool = False,
@@ -216,6 +237,10 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.optimizer = optimizer
+        self.head = head
+        self.n_active = n_active
+        self.n_hashes = n_hashes
+        self.n_tables = n_tables
         self.learning_rate_init = learning_rate_init
         self.threshold = threshold
         self.warm_start = warm_start
@@ -429,6 +454,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             self._take_names(data)
         self._state: dict[str, Array] | None = learnt.state
         self._server: Server | None = None
+        self._search: tuple[Hashing, Search] | None = None
+        self._probes = _probe(learnt.network, rows)
         return self
 
     def _fixed_threshold(self, is_partial: bool) -> float:
@@ -576,7 +603,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         is_binary = len(self.classes_) == 2 and not self._is_multilabel
         return logits[:, 1] - logits[:, 0] if is_binary else logits
 
-    def predict_topk(self, X: Any, k: int = 5) -> tuple[Array, NDArray[np.float32]]:
+    def predict_topk(
+        self, X: Any, k: int = 5, *, approximate: bool = False
+    ) -> tuple[Array, NDArray[np.float32]]:
         """Give the ``k`` most probable labels of each row, without a dense (n, n_classes) array.
 
         Parameters
@@ -584,24 +613,79 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
         k : int, default=5
             Not above the number of classes.
+        approximate : bool, default=False
+            Look only at classes that hash tables propose, ``n_active`` a row, which takes less time
+            where there are very many. The first such call builds the tables. `topk_recall` tells
+            what they find.
 
         Returns
         -------
         labels : ndarray of shape (n, k), of the dtype of ``classes_``
             Most probable first; ties in the order of ``classes_``.
         probabilities : ndarray of shape (n, k), float32
+            Where rows have one label and the answer is approximate, they are shares among the ``k``
+            labels.
         """
+        numbers, probabilities = self._top_k(X, k, approximate)
+        return self.classes_[numbers], probabilities
+
+    def topk_recall(self, X: Any, k: int = 5) -> float:
+        """Tell which share of the ``k`` most probable labels an approximate `predict_topk` finds.
+
+        Parameters
+        ----------
+        X : table, sequence of str of length n, or CSR matrix of shape (n, n_features)
+        k : int, default=5
+
+        Returns
+        -------
+        float
+            From 0 to 1; the mean over rows.
+        """
+        data = self._check_input(X)
+        exact, _ = self._top_k(data, k, False)
+        found, _ = self._top_k(data, k, True)
+        return float((exact[:, :, np.newaxis] == found[:, np.newaxis]).any(axis=2).mean())
+
+    def _top_k(self, X: Any, k: int, approximate: bool) -> tuple[Array, NDArray[np.float32]]:
+        """Give the numbers of the most probable labels, and how probable they are."""
         check_is_fitted(self, "network_")
         if isinstance(k, bool) or not hasattr(k, "__index__"):
             raise TypeError(f"k={k!r}: give a whole number of labels.")
         if not 1 <= k <= len(self.classes_):
             raise ValueError(f"k={k}: give 1 to {len(self.classes_)}, the number of classes.")
-        from udt.network.model import top_k, top_k_labels
+        from udt.network.model import sigmoid, softmax, top_k, top_k_labels
 
-        choose = top_k_labels if self._is_multilabel else top_k
-        parts = self._map(X, self._logits_of_one(X), lambda logits: choose(logits, k))
-        numbers = np.concatenate([part[0] for part in parts])
-        return self.classes_[numbers], np.concatenate([part[1] for part in parts])
+        if not approximate:
+            choose = top_k_labels if self._is_multilabel else top_k
+            parts = self._map(X, self._logits_of_one(X), lambda logits: choose(logits, k))
+            return tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore[return-value]
+        data = self._check_input(X)
+        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+            search = self._searching(pool)
+            if k > search.n_active:
+                raise ValueError(
+                    f"k={k}: tables propose n_active={search.n_active} classes; give a smaller k, "
+                    "or a larger n_active by set_params."
+                )
+            transform: Any = self.featurizer_._transform
+            numbers, logits = search.top_k(_csr(transform(data)), k, pool)
+        return numbers, sigmoid(logits) if self._is_multilabel else softmax(logits)
+
+    def _searching(self, pool: Pool) -> Search:
+        """Give tables of the classes, built at the first call and again for other sizes."""
+        from udt.network.search import Search
+
+        hashing = Hashing(self.n_active, self.n_hashes, self.n_tables)
+        kept: tuple[Hashing, Search] | None = getattr(self, "_search", None)
+        if kept is None or kept[0] != hashing:
+            if len(self.network_.wide) or not self.network_.output.shape[1]:
+                raise ValueError(
+                    "approximate=True needs a network of a hidden layer without a dense linear "
+                    'path: give head="lsh" or wide=False in fit, or approximate=False.'
+                )
+            kept = self._search = hashing, Search(self.network_, self._probes, hashing, pool)
+        return kept[1]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the share of rows whose label, or whose every label, is predicted right.
@@ -711,7 +795,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be derived."""
-        return {**super().__getstate__(), "_server": None}
+        return {**super().__getstate__(), "_server": None, "_search": None}
 
     def __sklearn_tags__(self) -> Any:
         """Declare input of every kind."""
@@ -733,6 +817,12 @@ def _take(mask: Array, data: Any, numbers: Any, weights: Array) -> tuple[Any, An
     if mask.all():
         return data, numbers, weights
     return data.take(mask), numbers[mask], weights[mask]
+
+
+def _probe(network: SparseNetwork, rows: sp.csr_matrix) -> Array:
+    """Give hidden activations of some rows, which tell hash tables where to expect others."""
+    some = rows[:: max(1, rows.shape[0] // _MAX_PROBES)][:_MAX_PROBES]
+    return network.hidden(_csr(some), 0, some.shape[0])
 
 
 def _csr(matrix: sp.csr_matrix) -> CSR:

@@ -14,6 +14,7 @@ import numpy as np
 
 from udt.features.ready import ReadyFeatures
 from udt.features.table import TableFeaturizer
+from udt.lsh.hashing import Hashing
 from udt.targets import Targets
 from udt.training.settings import NetworkShape, Settings
 
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
     from udt.network.model import SparseNetwork
 
+#: Classes from which on tables find those worth a gradient in less time than all logits take.
+LSH_CLASSES = 8192
+#: Labels, of any number a row, from which on only the hardest get gradients, and crosses pay.
+MINED_LABELS = 1000
 #: Weights up to which the linear path is affordable: features x classes.
 MAX_WIDE_WEIGHTS = 1 << 25
+#: Rate of the steps of gradient descent that crosses take.
+CROSS_RATE = 1.0
 #: Embeddings of n-grams start so small that tanh starts out linear, those of numbers do not.
 TEXT_RANGE, CELLS_RANGE = 0.03, 1.0
 #: First learning rates. AdaGrad's follows the data, Adam's is its authors', and SGD's was chosen
@@ -62,6 +69,13 @@ def check(model: UDTClassifier) -> None:
         ),
         ("n_iter_no_change", False, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
         ("verbose", False, "0, 1 or 2", lambda v: isinstance(v, bool) or _is_int(v, 0, 10**9)),
+        ("n_active", True, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
+        ("n_hashes", True, "a whole number from 1 to 10", lambda v: _is_int(v, 1, 10)),
+        ("n_tables", True, "a whole number from 1 to 255", lambda v: _is_int(v, 1, 255)),
+        (
+            "head", False, '"auto", "softmax", "ova" or "lsh"',
+            lambda v: isinstance(v, str) and v in ("auto", "softmax", "ova", "lsh"),
+        ),
         ("early_stopping", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
         ("warm_start", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
         (
@@ -77,6 +91,32 @@ def check(model: UDTClassifier) -> None:
         raise ValueError(f"{name}={value!r}: give {expected}{also}.")
     if model.hidden_size == 0 and model.wide is False:
         raise ValueError("hidden_size=0 and wide=False leave no network: give at least one path.")
+
+
+def head(model: UDTClassifier, target: Targets) -> str:
+    """Choose how gradients of the output layer are computed: "full", "mined" or "lsh".
+
+    The crossover was chosen from examples/benchmarks/crossover.py.
+
+    Raises
+    ------
+    ValueError
+        If the head that was asked for does not fit the labels or the network.
+    """
+    n_classes = len(target.classes)
+    expected = "ova" if target.is_multilabel else "softmax"
+    if model.head not in ("auto", "lsh", expected):
+        rows = "any number of labels" if target.is_multilabel else "one label each"
+        raise ValueError(
+            f'head={model.head!r}: rows have {rows}; give "{expected}", "lsh" or "auto".'
+        )
+    if model.head == "lsh" and model.hidden_size == 0:
+        raise ValueError('head="lsh" hashes hidden units: give hidden_size=None or from 1 on.')
+    if model.hidden_size == 0:
+        return "full"
+    if model.head == "lsh" or (model.head == "auto" and n_classes >= LSH_CLASSES):
+        return "lsh"
+    return "mined" if target.is_multilabel and n_classes >= MINED_LABELS else "full"
 
 
 def network_shape(
@@ -97,12 +137,12 @@ def network_shape(
         if n_embedded >= n_wide:
             n_embedded = n_features
         return NetworkShape(hidden, n_embedded, n_wide and max(n_wide, n_affordable), spread)
-    n_wide = n_features
-    if model.wide is None:
+    n_wide = n_features if model.wide else 0
+    if model.wide is None and (n_affordable == n_features or target.is_multilabel):
         # Of many labels, which need no softmax, the commonest features' linear weights pay too.
-        n_wide = n_affordable if n_affordable == n_features or target.is_multilabel else 0
-    elif not model.wide:
-        n_wide = 0
+        n_wide = n_affordable
+    if head(model, target) != "full":
+        n_wide = 0  # crosses take its place
     if model.hidden_size is not None:
         hidden = int(model.hidden_size)
     elif n_wide and _is_binary(target) and not learns_cells:
@@ -134,6 +174,7 @@ def settings(
     has_text = isinstance(featurizer, ReadyFeatures) or bool(featurizer.texts_)
     n_rows = max(n_rows, 1)
     batch_size = 1 << int(np.clip(math.log2(n_rows / 64), 5, 10 if has_text else 8))
+    kind = "full" if shape.n_wide else head(model, target)  # a warm start keeps its paths
     passes = min(20, math.sqrt((1.5e6 if has_text else 4e6) / n_rows))
     if learns_cells or not shape.hidden:
         passes = max(passes, 8)
@@ -141,6 +182,8 @@ def settings(
     wide_dropout = 0.2 if has_text else 0.1
     if learns_cells:  # numbers and categories interact: the hidden layer has much to learn
         hidden_rate, head_rate, hidden_dropout = rate, rate / 3, 0.1
+    elif kind != "full":
+        hidden_rate, head_rate, hidden_dropout = rate / 4, rate / 4, 0.5
     elif target.is_multilabel:
         passes /= 2
         hidden_rate, head_rate, hidden_dropout, wide_dropout = rate, rate / 2, 0.4, 0.0
@@ -156,15 +199,18 @@ def settings(
         wide_rate=rate,
         hidden_rate=hidden_rate,
         head_rate=head_rate,
-        dropout=_first(model.dropout, 0.0),
+        dropout=_first(model.dropout, 0.0 if kind == "full" else 0.2),
         wide_dropout=_first(model.dropout, wide_dropout),
         hidden_dropout=_first(model.hidden_dropout, hidden_dropout),
         label_smoothing=float(model.label_smoothing),
         initial_state=0.1 if shape.n_wide else 0.01,
         # Without it rare labels, as most are, would be given too seldom.
-        positive_weight=4.0 if target.is_multilabel else 1.0,
+        positive_weight=4.0 if target.is_multilabel and kind == "full" else 1.0,
         optimizer=model.optimizer,
         rates_fall=not is_partial,
+        head=kind,
+        cross_rate=0.0 if kind == "full" or model.wide is False else CROSS_RATE,
+        hashing=Hashing(model.n_active, model.n_hashes, model.n_tables),
     )
 
 

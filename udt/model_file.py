@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -35,6 +35,7 @@ def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
     """Write a fitted classifier; see `UDTClassifier.save`."""
     label_meta, arrays = persistence.encode_labels(model.classes_)
     arrays.update({f"network.{k}": v for k, v in model.network_.arrays().items()})
+    arrays["probes"] = model._probes
     params = model.get_params()
     if not isinstance(model.random_state, (int, np.integer, type(None))):
         params["random_state"] = None  # a generator's state is no setting
@@ -86,7 +87,7 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
         model.label_format_ = LabelFormat(**meta["label_format"])
         _check(model.label_format_.kind in get_args(Kind))
         model.network_ = SparseNetwork(
-            **{name: arrays[f"network.{name}"] for name in ("wide", "embedding", "output", "bias")}
+            **{field.name: arrays[f"network.{field.name}"] for field in fields(SparseNetwork)}
         )
         model.featurizer_ = _read_features(model, meta["features"], arrays)
         model.columns_ = model.featurizer_.columns_
@@ -100,6 +101,9 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
         if meta["names"]:
             model.feature_names_in_ = np.array(meta["names"], dtype=object)
         model._state = None
+        model._probes = arrays["probes"]
+        _check(model._probes.dtype == np.float32 and model._probes.ndim == 2)
+        _check(model._probes.shape[1] == model.network_.output.shape[1])
     return model
 
 
@@ -225,10 +229,17 @@ def _check_text(text: HashingFeaturizer, n_classes: int) -> None:
 
 def _check_network(model: UDTClassifier) -> None:
     network, n_classes = model.network_, len(model.classes_)
-    _check(all(array.dtype == np.float32 for array in network.arrays().values()))
+    weights = [*network.matrices().values(), network.crosses]
+    _check(all(array.dtype == np.float32 for array in weights))
     _check(network.wide.ndim == network.embedding.ndim == 2)
     _check(network.wide.shape[1:] == network.bias.shape == (n_classes,))
     _check(network.output.shape == (n_classes, network.embedding.shape[1]))
+    starts, crosses = network.cross_starts, network.crosses
+    _check(starts.dtype == np.int64 and crosses.ndim == 1)
+    if len(crosses):
+        sizes = np.diff(starts)
+        _check(starts.shape == (n_classes + 1,) and starts[0] == 0 and starts[-1] == len(crosses))
+        _check(bool(np.all((sizes > 0) & (sizes & (sizes - 1) == 0))))
 
 
 def _is_within(numbers: Array, end: int, dtype: type) -> bool:

@@ -16,8 +16,9 @@ from udt.features.featurizer import HashingFeaturizer
 from udt.features.hashing import murmur3_32
 from udt.features.table import TableFeaturizer
 from udt.features.text import scale_rows, transform_rows
+from udt.network.active import add_crosses
 from udt.network.kernels import activate, gather
-from udt.network.model import SparseNetwork
+from udt.network.model import N_RANKED, SparseNetwork
 
 Array = NDArray[Any]
 
@@ -25,7 +26,7 @@ Array = NDArray[Any]
 @kernel
 def row_logits(
     indptr: Array, indices: Array, values: Array, wide: Array, embedding: Array, output: Array,
-    bias: Array,
+    bias: Array, crosses: Array, cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of one row of features, of shape (1, n_classes)."""
     hidden = np.empty((1, embedding.shape[1]), dtype=np.float32)
@@ -38,6 +39,8 @@ def row_logits(
         for d in range(hidden.shape[1]):
             total += output[c, d] * hidden[0, d]
         logits[0, c] += total
+    if crosses.shape[0]:
+        add_crosses(logits, indptr, indices, values, cross_starts, crosses, N_RANKED)
     return logits
 
 
@@ -59,13 +62,13 @@ def text_row(
 def text_logits(
     data: Array, length: int, classes: Array, ngrams: Array, seed: int, mask: int, ids: Array,
     sublinear: bool, weights: Array, norms: Array, wide: Array, embedding: Array, output: Array,
-    bias: Array,
+    bias: Array, crosses: Array, cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of the one text in ``data[:length]``."""
     indptr, indices, values = text_row(
         data, length, classes, ngrams, seed, mask, ids, sublinear, weights, norms
     )
-    return row_logits(indptr, indices, values, wide, embedding, output, bias)
+    return row_logits(indptr, indices, values, wide, embedding, output, bias, crosses, cross_starts)
 
 
 @kernel
@@ -109,14 +112,15 @@ def cells_row(
 def cells_logits(
     raw: Array, is_date: Array, data: Array, offsets: Array, seeds: Array, list_seeds: Array,
     list_ends: Array, no_items: Array, knots: Array, bounds: Array, firsts: Array, table: Array,
-    scale: float, wide: Array, embedding: Array, output: Array, bias: Array,
+    scale: float, wide: Array, embedding: Array, output: Array, bias: Array, crosses: Array,
+    cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of one row without text."""
     indptr, indices, values = cells_row(
         raw, is_date, data, offsets, seeds, list_seeds, list_ends, no_items, knots, bounds, firsts,
         table, scale,
     )  # fmt: skip
-    return row_logits(indptr, indices, values, wide, embedding, output, bias)
+    return row_logits(indptr, indices, values, wide, embedding, output, bias, crosses, cross_starts)
 
 
 class Server:

@@ -6,7 +6,7 @@ they are given and to nothing else, so that blocks may run on several threads.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,39 @@ Array = NDArray[Any]
 Targets = Array | LabelSets
 
 
+class Batch(NamedTuple):
+    """Rows of one step: their numbers, labels and weights, their own CSR, and dropout's keys.
+
+    ``decay`` is what the schedule multiplies rates by, ``rate_factor`` what the optimiser does too.
+    """
+
+    numbers: Array
+    targets: Targets
+    weights: Array
+    indptr: Array
+    indices: Array
+    values: Array
+    wide_values: Array
+    decay: float
+    rate_factor: np.float32
+    key: int
+    step_key: int
+
+
 class Head(Protocol):
     """What the training loop asks of an output layer."""
 
-    def prepare(self, n: int) -> None:
-        """Get ready for a batch of ``n`` rows."""
+    @property
+    def needs_logits(self) -> bool:
+        """Whether `gradients` needs room for the logits of all classes."""
+
+    def prepare(self, batch: Batch) -> None:
+        """Get ready for a batch, whose values are yet to be filled in."""
 
     def gradients(
         self,
         hidden: Array,
         logits: Array,
-        targets: Any,
-        weights: Array,
         first: int,
         last: int,
         losses: Array,
@@ -40,7 +61,7 @@ class Head(Protocol):
     ) -> None:
         """Give losses and gradients of samples ``first:last``, from hidden activations.
 
-        ``logits`` comes with the linear path's part (zeros if there is none).
+        ``logits`` comes with the linear path's part (zeros if there is none), if it is needed.
         """
 
     def tasks(self, n_owners: int) -> list[tuple[int, int]]:
@@ -74,21 +95,21 @@ class DenseHead:
     """
 
     block_size = 256
+    needs_logits = True
 
     def __init__(self, output: Optimizer, bias: Optimizer, smoothing: float) -> None:
         self.output = output
         self.bias = bias
         self.smoothing = np.float32(smoothing)
 
-    def prepare(self, n: int) -> None:
-        """Get ready for a batch of ``n`` rows."""
+    def prepare(self, batch: Batch) -> None:
+        """Get ready for a batch."""
+        self._batch = batch
 
     def gradients(
         self,
         hidden: Array,
         logits: Array,
-        targets: Any,
-        weights: Array,
         first: int,
         last: int,
         losses: Array,
@@ -98,13 +119,11 @@ class DenseHead:
         output = self.output.weights
         if hidden.shape[1]:
             logits[first:last] += hidden[first:last] @ output.T
-        self._differentiate(logits, first, last, targets, weights, losses)
+        self._differentiate(logits, first, last, losses)
         if hidden.shape[1]:
             np.matmul(logits[first:last], output, out=hidden_gradient[first:last])
 
-    def _differentiate(
-        self, logits: Array, first: int, last: int, targets: Any, weights: Array, losses: Array
-    ) -> None:
+    def _differentiate(self, logits: Array, first: int, last: int, losses: Array) -> None:
         """Give each loss, and turn logits less their bias into its gradient."""
         raise NotImplementedError
 
@@ -124,12 +143,11 @@ class DenseHead:
 class SoftmaxHead(DenseHead):
     """Full softmax over all classes with label-smoothed cross-entropy: one label a row."""
 
-    def _differentiate(
-        self, logits: Array, first: int, last: int, targets: Array, weights: Array, losses: Array
-    ) -> None:
+    def _differentiate(self, logits: Array, first: int, last: int, losses: Array) -> None:
         kernels.softmax_gradient(
-            logits, first, last, self.bias.weights[:, 0], targets, weights, self.smoothing, losses
-        )
+            logits, first, last, self.bias.weights[:, 0], self._batch.targets,
+            self._batch.weights, self.smoothing, losses,
+        )  # fmt: skip
 
 
 class OneVsAllHead(DenseHead):
@@ -149,18 +167,11 @@ class OneVsAllHead(DenseHead):
         super().__init__(output, bias, smoothing)
         self.positive_weights = positive_weights
 
-    def _differentiate(
-        self,
-        logits: Array,
-        first: int,
-        last: int,
-        targets: LabelSets,
-        weights: Array,
-        losses: Array,
-    ) -> None:
+    def _differentiate(self, logits: Array, first: int, last: int, losses: Array) -> None:
+        targets: Any = self._batch.targets
         kernels.one_vs_all_gradient(
-            logits, first, last, self.bias.weights[:, 0], targets.indptr, targets.indices, weights,
-            self.positive_weights, self.smoothing, losses,
+            logits, first, last, self.bias.weights[:, 0], targets.indptr, targets.indices,
+            self._batch.weights, self.positive_weights, self.smoothing, losses,
         )  # fmt: skip
 
 
@@ -199,16 +210,16 @@ class ResampledSoftmaxHead(SoftmaxHead):
         self._random = np.random.Generator(np.random.PCG64(key))
         self._starts = np.empty(batch_size, dtype=np.float32)
 
-    def prepare(self, n: int) -> None:
-        """Draw the random numbers of a batch of ``n`` rows."""
+    def prepare(self, batch: Batch) -> None:
+        """Draw the random numbers of a batch."""
+        super().prepare(batch)
+        n = len(batch.numbers)
         self._starts[:n] = self._random.random(n, dtype=np.float32)
 
     def gradients(
         self,
         hidden: Array,
         logits: Array,
-        targets: Array,
-        weights: Array,
         first: int,
         last: int,
         losses: Array,
@@ -218,8 +229,9 @@ class ResampledSoftmaxHead(SoftmaxHead):
         output = self.output.weights
         np.matmul(hidden[first:last], output.T, out=logits[first:last])
         kernels.resampled_gradient(
-            logits, first, last, self.bias.weights[:, 0], targets, weights, self._starts, output,
-            losses, self._classes, self._slopes, self._sizes, hidden_gradient,
+            logits, first, last, self.bias.weights[:, 0], self._batch.targets,
+            self._batch.weights, self._starts, output, losses, self._classes, self._slopes,
+            self._sizes, hidden_gradient,
         )  # fmt: skip
 
     def update(

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udt.labels import LabelSets
-from udt.network import kernels
+from udt.network import active, kernels
 from udt.threads import Pool, blocks
 
 Array = NDArray[Any]
 CSR = tuple[Array, Array, Array]
 ROWS_PER_BLOCK = 512
+#: Classes of a row, those with the largest logits, whose crosses count.
+N_RANKED = 64
+#: The fewest crosses of a class.
+MIN_CROSSES = 64
+
+
+def _none(dtype: type, n: int = 0) -> Array:
+    return np.zeros(n, dtype=dtype)
 
 
 @dataclass
@@ -32,16 +40,25 @@ class SparseNetwork:
     embedding : ndarray of shape (n_embedded_features, n_hidden), float32
     output : ndarray of shape (n_classes, n_hidden), float32
     bias : ndarray of shape (n_classes,), float32
+    crosses : ndarray of shape (n_crosses,), float32
+        Weights of pairs of a feature and a class: a linear path where features x classes is out of
+        reach. They are added to the `N_RANKED` largest logits of a row, and others are held down to
+        the lowest of these. None if there is no such path.
+    cross_starts : ndarray of shape (n_classes + 1,), int64
+        Where each class's begin. They are a power of two, into which features are hashed [2]_.
 
     References
     ----------
     .. [1] H.-T. Cheng et al., "Wide & deep learning for recommender systems", DLRS 2016.
+    .. [2] K. Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
     """
 
     wide: Array
     embedding: Array
     output: Array
     bias: Array
+    crosses: Array = field(default_factory=lambda: _none(np.float32))
+    cross_starts: Array = field(default_factory=lambda: _none(np.int64, 1))
 
     @classmethod
     def initialise(
@@ -52,14 +69,26 @@ class SparseNetwork:
         n_wide: int,
         embedding_range: float,
         seed: int,
+        n_crosses: Array | None = None,
     ) -> Self:
-        """Give a network of random embeddings and zeros elsewhere: all classes alike."""
+        """Give a network of random embeddings and zeros elsewhere: all classes alike.
+
+        ``n_crosses`` (n_classes,) are the crosses of each class, powers of two, if there are any.
+        """
+        starts = np.concatenate([[0], np.cumsum(() if n_crosses is None else n_crosses)])
         return cls(
             wide=np.zeros((n_wide, n_classes), dtype=np.float32),
             embedding=_random_embeddings(n_embedded, n_hidden, embedding_range, seed),
             output=np.zeros((n_classes, n_hidden), dtype=np.float32),
             bias=np.zeros(n_classes, dtype=np.float32),
+            crosses=np.zeros(int(starts[-1]), dtype=np.float32),
+            cross_starts=starts.astype(np.int64),
         )
+
+    @property
+    def has_crosses(self) -> bool:
+        """Whether there is a linear path of crosses."""
+        return len(self.crosses) > 0
 
     @property
     def n_classes(self) -> int:
@@ -69,6 +98,10 @@ class SparseNetwork:
     def arrays(self) -> dict[str, Array]:
         """Give the weights by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def matrices(self) -> dict[str, Array]:
+        """Give those weights by name that an optimiser takes steps on, row by row."""
+        return {name: getattr(self, name) for name in ("wide", "embedding", "output", "bias")}
 
     def copy(self) -> Self:
         """Copy the weights."""
@@ -84,11 +117,16 @@ class SparseNetwork:
         n_old, n_hidden = self.embedding.shape
         more = _random_embeddings(max(0, n_embedded - n_old), n_hidden, embedding_range, seed)
         n_new = n_classes - self.n_classes
+        starts = self.cross_starts
+        if self.has_crosses:
+            starts = np.append(starts, starts[-1] + MIN_CROSSES * np.arange(1, n_new + 1))
         return type(self)(
             wide=np.pad(self.wide, ((0, max(0, n_wide - len(self.wide))), (0, n_new))),
             embedding=np.concatenate([self.embedding, more]),
             output=np.pad(self.output, ((0, n_new), (0, 0))),
             bias=np.pad(self.bias, (0, n_new), constant_values=self.bias.min()),
+            crosses=np.pad(self.crosses, (0, int(starts[-1]) - len(self.crosses))),
+            cross_starts=starts,
         )
 
     def logits(self, rows: CSR, first: int, last: int) -> Array:
@@ -96,14 +134,22 @@ class SparseNetwork:
         n = last - first
         indptr, indices, values = rows
         block = (indptr[first : last + 1], indices, values)
-        hidden = np.empty((n, self.embedding.shape[1]), dtype=np.float32)
         out = np.empty((n, self.n_classes), dtype=np.float32)
-        kernels.gather(*block, 0, n, self.embedding, hidden)
-        kernels.activate(hidden, 0, n, 0.0, 0)
         kernels.gather(*block, 0, n, self.wide, out)
-        out += hidden @ self.output.T
+        out += self.hidden(rows, first, last) @ self.output.T
         out += self.bias
+        if self.has_crosses:
+            active.add_crosses(out, *block, self.cross_starts, self.crosses, N_RANKED)
         return out
+
+    def hidden(self, rows: CSR, first: int, last: int) -> Array:
+        """Give the hidden activations of rows ``first:last``: (last - first, n_hidden), float32."""
+        n = last - first
+        indptr, indices, values = rows
+        hidden = np.empty((n, self.embedding.shape[1]), dtype=np.float32)
+        kernels.gather(indptr[first : last + 1], indices, values, 0, n, self.embedding, hidden)
+        kernels.activate(hidden, 0, n, 0.0, 0)
+        return hidden
 
     def map_logits(self, rows: CSR, function: Callable[[Array], Any], pool: Pool) -> list[Any]:
         """Apply ``function`` to the logits of each block of rows, in parallel."""
@@ -156,7 +202,7 @@ def softmax(logits: Array) -> Array:
 
 def top_k(logits: Array, k: int) -> tuple[Array, Array]:
     """Give the ``k`` most probable classes of each row, most probable first, and how probable."""
-    return _largest(softmax(logits), k)
+    return largest(softmax(logits), k)
 
 
 def sigmoid(logits: Array) -> Array:
@@ -167,11 +213,12 @@ def sigmoid(logits: Array) -> Array:
 
 def top_k_labels(logits: Array, k: int) -> tuple[Array, Array]:
     """Give the ``k`` labels of each row that are most probable by themselves, as `top_k` does."""
-    numbers, best = _largest(logits, k)  # sigmoids would make ties of large logits
+    numbers, best = largest(logits, k)  # sigmoids would make ties of large logits
     return numbers, sigmoid(best)
 
 
-def _largest(scores: Array, k: int) -> tuple[Array, Array]:
+def largest(scores: Array, k: int) -> tuple[Array, Array]:
+    """Give the columns of the ``k`` largest scores of each row, in falling order, and these."""
     numbers = np.empty((len(scores), k), dtype=np.int64)
     best = np.empty((len(scores), k), dtype=np.float32)
     kernels.top_k(scores, 0, len(scores), numbers, best)

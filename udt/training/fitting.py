@@ -10,15 +10,22 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from udt.labels import LabelSets
+from udt.network.active import add_averages
 from udt.network.heads import Targets
-from udt.network.model import CSR, SparseNetwork
-from udt.threads import Pool
+from udt.network.model import CSR, MIN_CROSSES, ROWS_PER_BLOCK, SparseNetwork
+from udt.threads import Pool, blocks
 from udt.training.loop import Diverged, Trainer, run
 from udt.training.progress import History, Progress
 from udt.training.settings import NetworkShape, Settings
 
 Array = NDArray[Any]
 _MAX_TRIES = 4
+#: Weights of crosses that are affordable: 256 MiB.
+MAX_CROSSES = 1 << 26
+# Share of the entries of a class's rows that are of different features, about.
+_DISTINCT = 0.6
+# Length of the weights that a class starts from.
+FIRST_LENGTH = 0.1
 
 
 class Learnt(NamedTuple):
@@ -79,10 +86,18 @@ def fit_network(
     for _ in range(_MAX_TRIES):
         if network is None:
             trained = SparseNetwork.initialise(
-                n_classes, shape.hidden, shape.embedded, shape.n_wide, shape.embedding_range, seed
+                n_classes,
+                shape.hidden,
+                shape.embedded,
+                shape.n_wide,
+                shape.embedding_range,
+                seed,
+                count_crosses(rows, targets, n_classes) if settings.cross_rate else None,
             )
             if isinstance(targets, LabelSets):
                 trained.bias[:] = log_odds(targets, weights)
+            if settings.head == "lsh":
+                start_from_averages(trained, rows, targets)
         else:
             trained = network.grown(
                 n_classes, shape.embedded, shape.n_wide, shape.embedding_range, seed
@@ -118,3 +133,39 @@ def log_odds(targets: LabelSets, weights: Array) -> Array:
     positive = targets.frequencies(weights) + 0.5
     negative = float(weights.sum(dtype=np.float64)) + 1 - positive
     return np.log(positive / negative).astype(np.float32)
+
+
+def count_crosses(rows: CSR, targets: Targets, n_classes: int) -> Array:
+    """Give each class crosses for about the features that its rows have: (n_classes,), int64.
+
+    No more than `MAX_CROSSES` in all, as far as that leaves each class `MIN_CROSSES`.
+    """
+    lengths = np.diff(rows[0]).astype(np.float64)
+    if isinstance(targets, LabelSets):
+        entries = np.bincount(targets.indices, lengths[targets.rows], n_classes)
+    else:
+        entries = np.bincount(targets, lengths, n_classes)
+    n_features = int(rows[1].max(initial=0)) + 1
+    wanted = np.minimum(entries * _DISTINCT, n_features)
+    wanted *= min(1.0, MAX_CROSSES / max(wanted.sum(), 1.0))
+    return 1 << np.ceil(np.log2(np.maximum(wanted, MIN_CROSSES))).astype(np.int64)
+
+
+def start_from_averages(network: SparseNetwork, rows: CSR, targets: Targets) -> None:
+    """Start each class's weights at the average direction of its rows' hidden activations.
+
+    Hash tables find nothing among weights that are all zero.
+    """
+    if isinstance(targets, LabelSets):
+        indptr, truth = targets.indptr, targets.indices
+    else:
+        indptr, truth = np.arange(len(targets) + 1), targets.astype(np.int32)
+    sums, mean = network.output, None
+    for first, last in blocks(len(targets), ROWS_PER_BLOCK):
+        hidden = network.hidden(rows, first, last)
+        if mean is None:  # about: what all rows share tells no class from another
+            mean = hidden.mean(axis=0)
+        hidden -= mean
+        add_averages(hidden, np.arange(first, last), indptr, truth, sums)
+    lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
+    sums *= (FIRST_LENGTH / np.maximum(lengths, np.float32(1e-12)))[:, np.newaxis]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network import kernels
+from udt.network.candidate_heads import N_PROBES, LSHHead, MinedHead
 from udt.network.heads import (
+    Batch,
     Head,
     OneVsAllHead,
     ResampledSoftmaxHead,
@@ -34,21 +36,6 @@ _WORTH_RESAMPLING = 512
 
 class Diverged(ArithmeticError):
     """The training loss is no longer finite."""
-
-
-class Batch(NamedTuple):
-    """Rows of one step: their numbers, labels and weights, their own CSR, and dropout's keys."""
-
-    numbers: Array
-    targets: Targets
-    weights: Array
-    indptr: Array
-    indices: Array
-    values: Array
-    wide_values: Array
-    rate_factor: np.float32
-    key: int
-    step_key: int
 
 
 class Trainer:
@@ -99,23 +86,24 @@ class Trainer:
         self.has_wide = len(network.wide) > 0
         self.optimizers = {
             name: Optimizer(settings.optimizer, array, settings.initial_state)
-            for name, array in network.arrays().items()
+            for name, array in network.matrices().items()
         }
         self.n_steps = 0
         if state is not None and all(
             optimizer.resume(state[name]) for name, optimizer in self.optimizers.items()
         ):
             self.n_steps = int(state["n_steps"])
+        self.row_lengths = np.diff(rows[0])
         self.head = self._make_head(positive_weights)
         size = settings.batch_size
         n_classes, n_hidden = network.output.shape
         self.hidden = np.empty((size, n_hidden), dtype=np.float32)
         self.hidden_gradient = np.empty((size, n_hidden), dtype=np.float32)
-        self.logits = np.empty((size, n_classes), dtype=np.float32)
+        n_logits = n_classes if self.head.needs_logits else 0
+        self.logits = np.empty((size, n_logits), dtype=np.float32)
         self.hidden_squares = np.empty(size, dtype=np.float32)
         self.squares = np.empty(size, dtype=np.float32)
         self.losses = np.empty(size, dtype=np.float32)
-        self.row_lengths = np.diff(rows[0])
         self.batch_indices = np.empty(0, dtype=np.int32)
         self.batch_values = np.empty((2, 0), dtype=np.float32)
         self.block_size = min(max(32, size // 16), 128)
@@ -129,12 +117,16 @@ class Trainer:
     def _make_head(self, positive_weights: Array | None) -> Head:
         network, settings = self.network, self.settings
         output, bias = self.optimizers["output"], self.optimizers["bias"]
+        emphasis = np.ones(network.n_classes, dtype=np.float32)
         if isinstance(self.targets, LabelSets):
             shares = self.targets.frequencies() / max(len(self.targets), 1)
             rarity = np.maximum(0, 1 - shares / _COMMON)
             emphasis = (1 + (settings.positive_weight - 1) * rarity).astype(np.float32)
             if positive_weights is not None:
                 emphasis *= positive_weights
+        if settings.head in ("mined", "lsh"):
+            return self._make_candidate_head(output, bias, emphasis)
+        if isinstance(self.targets, LabelSets):
             return OneVsAllHead(output, bias, settings.label_smoothing, emphasis)
         if (
             network.n_classes < _WORTH_RESAMPLING
@@ -144,6 +136,38 @@ class Trainer:
         ):
             return SoftmaxHead(output, bias, settings.label_smoothing)
         return ResampledSoftmaxHead(output, bias, settings.batch_size, self.key)
+
+    def _make_candidate_head(self, output: Optimizer, bias: Optimizer, emphasis: Array) -> Head:
+        network, settings, targets = self.network, self.settings, self.targets
+        max_true = 1
+        if isinstance(targets, LabelSets):
+            max_true = int(np.diff(targets.indptr).max(initial=0))
+        arguments: dict[str, Any] = {
+            "batch_size": settings.batch_size,
+            "is_exclusive": not isinstance(targets, LabelSets),
+            "max_true": max_true,
+            "smoothing": settings.label_smoothing,
+            "positive_weights": emphasis,
+            "cross_rate": settings.cross_rate,
+            "key": self.key,
+        }
+        if settings.head == "mined":
+            return MinedHead(network, output, bias, **arguments)
+        n = len(targets)
+        some = np.sort(self.random.permutation(n)[:N_PROBES])
+        indptr = np.zeros(len(some) + 1, dtype=np.int64)
+        np.cumsum(self.row_lengths[some], out=indptr[1:])
+        indices = np.empty(indptr[-1], dtype=np.int32)
+        values = np.empty(indptr[-1], dtype=np.float32)
+        kernels.copy_rows(*self.rows, some, 0, len(some), 0.0, 0, indptr, indices, values)
+        return LSHHead(
+            network, output, bias,
+            hashing=settings.hashing,
+            steps_a_pass=-(-n // settings.batch_size),
+            pool=self.pool,
+            probes=lambda: network.hidden((indptr, indices, values), 0, len(some)),
+            **arguments,
+        )  # fmt: skip
 
     def passes(self, tick: Callable[[int], Any]) -> Iterator[float]:
         """Train, giving the mean loss after each pass; call ``tick`` with the rows just done."""
@@ -176,15 +200,16 @@ class Trainer:
         factor = decay * rate_factor(self.settings.optimizer, self.n_steps)
         batch = Batch(
             numbers, self.targets[numbers], self.weights[numbers], indptr, indices, values,
-            wide_values, np.float32(factor), self.key + epoch, self.key + step,
+            wide_values, decay, np.float32(factor), self.key + epoch, self.key + step,
         )  # fmt: skip
         width = network.embedding.shape[1] + (network.n_classes if self.has_wide else 0)
         run: Callable[..., Any] = self.pool.map
         n_owners = 1 << (self.pool.n_threads - 1).bit_length()
-        if int(indptr[-1]) * width + n * network.output.size < _WORTH_THREADS:
+        n_weights = network.output.size if self.head.needs_logits else _WORTH_THREADS
+        if int(indptr[-1]) * width + n * n_weights < _WORTH_THREADS:
             run, n_owners = _run_inline, 1
 
-        self.head.prepare(n)
+        self.head.prepare(batch)
         run(lambda block: self._forward(batch, block), blocks(n, self.block_size))
         updates: list[tuple[Callable[..., None], Any]] = []
         if self.has_hidden:
@@ -207,19 +232,18 @@ class Trainer:
                 batch.indptr, batch.indices, batch.values, *block, network.embedding, hidden
             )
             kernels.activate(hidden, *block, settings.hidden_dropout, batch.step_key)
-        if self.has_wide:
+        if self.has_wide or network.has_crosses:
             kernels.copy_rows(
                 *self.rows, batch.numbers, *block, settings.wide_dropout, batch.key,
                 batch.indptr, batch.indices, batch.wide_values,
             )  # fmt: skip
+        if self.has_wide:
             kernels.gather(
                 batch.indptr, batch.indices, batch.wide_values, *block, network.wide, logits
             )
         else:
             logits[slice(*block)] = 0
-        self.head.gradients(
-            hidden, logits, batch.targets, batch.weights, *block, self.losses, self.hidden_gradient
-        )
+        self.head.gradients(hidden, logits, *block, self.losses, self.hidden_gradient)
         if self.has_hidden:
             kernels.activate_backward(hidden, *block, settings.hidden_dropout, self.hidden_gradient)
             mean_squares(self.hidden_gradient, *block, self.hidden_squares)

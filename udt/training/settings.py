@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from udt.lsh.hashing import Hashing
 
 
 class NetworkShape(NamedTuple):
@@ -27,6 +29,8 @@ class Settings:
     ``positive_weight`` is how often a label counts in the loss of the rows that have it, where rows
     may have any number, if hardly any row has it; a label of half of the rows or more counts once.
     ``initial_state`` is where AdaGrad's sums begin.
+    ``head`` is "full", "mined" or "lsh"; the last two may have crosses, which learn at
+    ``cross_rate``, and ``hashing`` has the sizes of the last one's tables.
     ``rates_fall`` tells whether rates fall linearly to zero, as they should unless more is to come.
     """
 
@@ -43,6 +47,9 @@ class Settings:
     positive_weight: float = 1.0
     optimizer: str = "adagrad"
     rates_fall: bool = True
+    head: str = "full"
+    cross_rate: float = 0.0
+    hashing: Hashing = field(default_factory=Hashing)
 
     def slower(self) -> Settings:
         """Give the same settings at a tenth of all rates."""
@@ -51,4 +58,5 @@ class Settings:
             wide_rate=self.wide_rate / 10,
             hidden_rate=self.hidden_rate / 10,
             head_rate=self.head_rate / 10,
+            cross_rate=self.cross_rate / 10,
         )

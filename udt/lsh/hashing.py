@@ -1,0 +1,63 @@
+"""Which tables to make: what was asked for, and what sizing says of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from udt.lsh.sizing import count_active, size_tables, size_tree
+
+if TYPE_CHECKING:
+    from udt.lsh.tables import HashTables
+
+#: Coordinates of the space that random functions hash, if there are as many.
+RANDOM_FEATURES = 32
+
+
+@dataclass(frozen=True)
+class Hashing:
+    """Sizes of hash tables, where they shall not follow the number of neurons.
+
+    Parameters
+    ----------
+    n_active : int or None
+        Neurons that tables propose. None takes `count_active`.
+    n_hashes, n_tables : int or None
+        With one of these, `DWTA` hashes ``n_hashes`` codes for each of ``n_tables`` tables; without
+        them, one table has the leaves of a `CentreTree`.
+    """
+
+    n_active: int | None = None
+    n_hashes: int | None = None
+    n_tables: int | None = None
+
+
+def make_tables(
+    hashing: Hashing, n_neurons: int, n_weights: int, key: int
+) -> tuple[HashTables, int]:
+    """Give empty tables for neurons of so many weights, and how many of these to ask them for.
+
+    Raises
+    ------
+    ValueError
+        If there is not enough memory; the message has the estimate.
+    """
+    from udt.lsh.families import DWTA
+    from udt.lsh.tables import HashTables
+    from udt.lsh.trees import CentreTree
+
+    n_active = min(hashing.n_active or count_active(n_neurons), n_neurons)
+    if hashing.n_hashes is None and hashing.n_tables is None:
+        size = size_tree(n_neurons, n_weights, n_active)
+        tree = CentreTree(
+            size.n_features, n_neurons, size.n_probes, leaf_size=size.leaf_size, key=key
+        )
+        return HashTables(tree, n_neurons, size.bucket_cap), n_active
+    sizes = size_tables(n_neurons, n_active)
+    family = DWTA(
+        min(RANDOM_FEATURES, n_weights + 1),
+        hashing.n_hashes or sizes.K,
+        hashing.n_tables or sizes.L,
+        key,
+    )
+    return HashTables(family, n_neurons, sizes.bucket_cap), n_active
