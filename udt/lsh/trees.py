@@ -77,6 +77,13 @@ def multiply(x: Array, columns: Array, first: int, last: int, scores: Array) -> 
 
 
 @kernel
+def depth(score: Any, high: Any, scale: Any) -> int:
+    """Tell how many levels a score is below the highest; the last level is for NaN too."""
+    steps = (high - score) * scale
+    return int(steps) if steps >= 0 and steps < np.float32(LEVELS - 1) else LEVELS - 1
+
+
+@kernel
 def best_first(scores: Array, n: int, histogram: Array, out: Array) -> int:
     """Write the numbers of the largest scores, ordered by their level; return how many."""
     low, high = scores[0], scores[0]
@@ -85,14 +92,14 @@ def best_first(scores: Array, n: int, histogram: Array, out: Array) -> int:
     scale = np.float32(LEVELS - 1) / (high - low) if high > low else np.float32(0)
     histogram[:] = 0
     for j in range(n):
-        histogram[int((high - scores[j]) * scale)] += 1
+        histogram[depth(scores[j], high, scale)] += 1
     total = 0
     for level in range(histogram.shape[0]):
         here = histogram[level]
         histogram[level] = total
         total += here
     for j in range(n):
-        level = int((high - scores[j]) * scale)
+        level = depth(scores[j], high, scale)
         if histogram[level] < out.shape[0]:
             out[histogram[level]] = j
             histogram[level] += 1
