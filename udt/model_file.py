@@ -235,10 +235,11 @@ def _check_network(model: UDTClassifier) -> None:
     _check(network.wide.shape[1:] == network.bias.shape == (n_classes,))
     _check(network.output.shape == (n_classes, network.embedding.shape[1]))
     starts, crosses = network.cross_starts, network.crosses
-    _check(starts.dtype == np.int64 and crosses.ndim == 1)
+    _check(starts.shape == (n_classes + 1 if len(crosses) else 1,) and crosses.ndim == 1)
+    _check(_is_within(starts, len(crosses) + 1, np.int64))
     if len(crosses):
         sizes = np.diff(starts)
-        _check(starts.shape == (n_classes + 1,) and starts[0] == 0 and starts[-1] == len(crosses))
+        _check(starts[0] == 0 and starts[-1] == len(crosses))
         _check(bool(np.all((sizes > 0) & (sizes & (sizes - 1) == 0))))
 
 
