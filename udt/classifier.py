@@ -661,7 +661,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             parts = self._map(X, self._logits_of_one(X), lambda logits: choose(logits, k))
             return tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore[return-value]
         data = self._check_input(X)
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
             search = self._searching(pool)
             if k > search.n_active:
                 raise ValueError(

@@ -60,4 +60,7 @@ def make_tables(
         hashing.n_tables or sizes.L,
         key,
     )
-    return HashTables(family, n_neurons, sizes.bucket_cap), n_active
+    try:
+        return HashTables(family, n_neurons, sizes.bucket_cap), n_active
+    except ValueError as error:
+        raise ValueError(f"n_hashes={family.K}, n_tables={family.L}: {error}") from None
