@@ -18,6 +18,10 @@ SAMPLE = 16_384
 RIDGE = 1e-4
 
 
+class NotFinite(ValueError):
+    """Weights or activations are infinite or NaN."""
+
+
 @kernel
 def project(X: Array, extra: Array, mapping: Array, shift: Array, out: Array) -> None:
     """Write ``[X, extra] @ mapping - shift``, each row alone, so that blocks do not change bits."""
@@ -98,8 +102,10 @@ class BalancedSpace:
 
         Raises
         ------
+        NotFinite
+            If something is not finite.
         ValueError
-            If something is not finite, or shapes do not fit.
+            If shapes do not fit.
         """
         d = weights.shape[1]
         if not 1 <= rank <= d + 1:
@@ -114,7 +120,7 @@ class BalancedSpace:
         if bias is not None:
             neurons[:, d] = bias[::step]
         if not np.isfinite(neurons).all() or not (hidden is None or np.isfinite(hidden).all()):
-            raise ValueError("Weights or hidden activations are not finite: training has diverged.")
+            raise NotFinite("Weights or hidden activations are not finite: training has diverged.")
         mean = neurons.mean(axis=0)
         neurons -= mean
         with single_threaded_blas():

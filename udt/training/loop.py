@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.labels import LabelSets
+from udt.lsh.space import NotFinite
 from udt.network import kernels
 from udt.network.candidate_heads import N_PROBES, LSHHead, MinedHead
 from udt.network.heads import (
@@ -209,7 +210,10 @@ class Trainer:
         if int(indptr[-1]) * width + n * n_weights < _WORTH_THREADS:
             run, n_owners = _run_inline, 1
 
-        self.head.prepare(batch)
+        try:
+            self.head.prepare(batch)
+        except NotFinite:
+            raise Diverged from None
         run(lambda block: self._forward(batch, block), blocks(n, self.block_size))
         updates: list[tuple[Callable[..., None], Any]] = []
         if self.has_hidden:
