@@ -157,19 +157,33 @@ def rank_classes(
     (n_rows, k), receive -1 and minus infinity behind the last candidate.
     """
     k = classes.shape[1]
-    n_ranked = max(n_ranked, k)
     histogram = np.empty(LEVELS + 1, dtype=np.int32)
     logits = np.empty(candidates.shape[1], dtype=np.float32)
-    places = np.empty(n_ranked, dtype=np.int32)
+    places = np.empty(max(n_ranked, k), dtype=np.int32)
     for i in range(first, last):
         score(hidden[i], candidates[i], sizes[i], output, bias, logits)
         n = pick_largest(logits, sizes[i], n_ranked, histogram, places)
+        if crosses.shape[0]:
+            lowest = np.float32(np.inf)
+            for j in range(n):
+                logits[places[j]] += cross_logit(
+                    indices, values, indptr[i], indptr[i + 1], starts,
+                    candidates[i, places[j]], crosses,
+                )  # fmt: skip
+                lowest = min(lowest, logits[places[j]])
+            if k > n_ranked:  # hold the others down, as `add_crosses` does
+                at = 0
+                for j in range(sizes[i]):
+                    if at < n and places[at] == j:
+                        at += 1
+                    else:
+                        logits[j] = min(logits[j], lowest)
+        if k > n_ranked:
+            n = pick_largest(logits, sizes[i], k, histogram, places)
         found = 0
         for j in range(n):
             c = candidates[i, places[j]]
             x = logits[places[j]]
-            if crosses.shape[0]:
-                x += cross_logit(indices, values, indptr[i], indptr[i + 1], starts, c, crosses)
             if found == k and not x > best[i, k - 1]:
                 continue
             at = found if found < k else k - 1
@@ -270,7 +284,8 @@ def sampled_one_vs_all(
         if j < n_true:
             emphasis = weight * positive_weights[classes[j]]
             loss += emphasis * (max(-x, np.float32(0)) + np.log(whole))
-            logits[j] = emphasis * (p - np.float32(1) + floor)
+            gain = emphasis * (np.float32(1) - floor) * (np.float32(1) - p)
+            logits[j] = weight * floor * p - gain
         else:
             loss += weight * (max(x, np.float32(0)) + np.log(whole))
             logits[j] = weight * (p - floor)
