@@ -146,6 +146,23 @@ def add_crosses(
 
 
 @kernel
+def hold_down(logits: Array, n: int, places: Array, n_places: int) -> None:
+    """Hold those of ``n`` logits that are not at ``places`` down to the lowest of those that are.
+
+    The places rise.
+    """
+    lowest = np.float32(np.inf)
+    for j in range(n_places):
+        lowest = min(lowest, logits[places[j]])
+    at = 0
+    for j in range(n):
+        if at < n_places and places[at] == j:
+            at += 1
+        else:
+            logits[j] = min(logits[j], lowest)
+
+
+@kernel
 def rank_classes(
     hidden: Array, first: int, last: int, candidates: Array, sizes: Array, output: Array,
     bias: Array, indptr: Array, indices: Array, values: Array, starts: Array, crosses: Array,
@@ -164,21 +181,14 @@ def rank_classes(
         score(hidden[i], candidates[i], sizes[i], output, bias, logits)
         n = pick_largest(logits, sizes[i], n_ranked, histogram, places)
         if crosses.shape[0]:
-            lowest = np.float32(np.inf)
             for j in range(n):
                 logits[places[j]] += cross_logit(
                     indices, values, indptr[i], indptr[i + 1], starts,
                     candidates[i, places[j]], crosses,
                 )  # fmt: skip
-                lowest = min(lowest, logits[places[j]])
-            if k > n_ranked:  # hold the others down, as `add_crosses` does
-                at = 0
-                for j in range(sizes[i]):
-                    if at < n and places[at] == j:
-                        at += 1
-                    else:
-                        logits[j] = min(logits[j], lowest)
         if k > n_ranked:
+            if crosses.shape[0]:
+                hold_down(logits, sizes[i], places, n)
             n = pick_largest(logits, sizes[i], k, histogram, places)
         found = 0
         for j in range(n):
