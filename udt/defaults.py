@@ -136,7 +136,8 @@ def network_shape(
         n_wide = len(network.wide)
         if n_embedded >= n_wide:
             n_embedded = n_features
-        return NetworkShape(hidden, n_embedded, n_wide and max(n_wide, n_affordable), spread)
+        n_wide = n_wide and max(n_wide, n_affordable)
+        return NetworkShape(hidden, n_embedded, n_wide, spread, network.has_crosses)
     n_wide = n_features if model.wide else 0
     if model.wide is None and (n_affordable == n_features or target.is_multilabel):
         # Of many labels, which need no softmax, the commonest features' linear weights pay too.
@@ -175,6 +176,8 @@ def settings(
     n_rows = max(n_rows, 1)
     batch_size = 1 << int(np.clip(math.log2(n_rows / 64), 5, 10 if has_text else 8))
     kind = "full" if shape.n_wide else head(model, target)  # a warm start keeps its paths
+    if shape.has_crosses and kind == "full":
+        kind = "mined"  # which takes crosses into account
     passes = min(20, math.sqrt((1.5e6 if has_text else 4e6) / n_rows))
     if learns_cells or not shape.hidden:
         passes = max(passes, 8)

@@ -13,13 +13,15 @@ class NetworkShape(NamedTuple):
 
     Both are the first so many features.
 
-    Embeddings start uniformly within plus or minus ``embedding_range``.
+    Embeddings start uniformly within plus or minus ``embedding_range``. ``has_crosses`` tells of a
+    network that goes on.
     """
 
     hidden: int
     embedded: int
     n_wide: int
     embedding_range: float
+    has_crosses: bool = False
 
 
 @dataclass(frozen=True)
