@@ -10,6 +10,8 @@ from udt import UDTClassifier, defaults
 from udt.features.ready import ReadyFeatures
 from udt.features.table import TableFeaturizer
 from udt.labels import LabelFormat
+from udt.lsh.hashing import Hashing
+from udt.network.model import SparseNetwork
 from udt.targets import Targets
 from udt.training.settings import NetworkShape
 
@@ -100,6 +102,18 @@ def settings_of(model, n_rows, shape, features=TEXT, n_classes=10, **arguments):
         ("threshold", None),
         ("threshold", True),
         ("threshold", float("nan")),
+        ("head", "full"),
+        ("head", None),
+        ("head", ["lsh"]),
+        ("n_active", 0),
+        ("n_active", 2.5),
+        ("n_active", True),
+        ("n_hashes", 0),
+        ("n_hashes", 11),
+        ("n_hashes", "4"),
+        ("n_tables", -1),
+        ("n_tables", 256),
+        ("n_tables", 1.0),
     ],
 )
 def test_an_error_names_parameter_value_and_range(name, value):
@@ -129,14 +143,20 @@ def test_an_error_names_parameter_value_and_range(name, value):
         ("warm_start", np.True_),
         ("threshold", "tuned"),
         ("threshold", np.float32(0.25)),
+        ("head", "lsh"),
+        ("n_active", np.int64(5)),
+        ("n_hashes", 10),
+        ("n_tables", 255),
     ],
 )
 def test_values_in_range_pass(name, value):
     model = UDTClassifier(**{name: value})
     defaults.check(model)
     # Whatever type it came in, training gets a plain number.
-    for setting in vars(settings_of(model, 1000, SHAPES[0])).values():
-        assert type(setting) in (int, float, bool, str)
+    settings = vars(settings_of(model, 1000, SHAPES[0]))
+    sizes = vars(settings.pop("hashing")).values()
+    assert all(type(setting) in (int, float, bool, str) for setting in settings.values())
+    assert all(size is None or size == int(size) for size in sizes)
 
 
 def test_a_network_needs_a_path():
@@ -250,13 +270,87 @@ def test_two_classes_of_texts_need_no_hidden_layer_but_cells_do():
     assert shape_of(UDTClassifier(), 1000, 2, featurizer(texts=1, cells=100)).hidden > 0
 
 
+def network_of(n_embedded, n_hidden, n_wide, n_crosses=None):
+    return SparseNetwork.initialise(3, n_hidden, n_embedded, n_wide, 0.03, 0, n_crosses)
+
+
 def test_a_network_that_grows_keeps_its_paths():
     for wide, hidden in [(0, 8), (50, 8), (50, 0)]:
-        network = SimpleNamespace(embedding=np.zeros((50, hidden)), wide=np.zeros((wide, 3)))
+        network = network_of(50, hidden, wide)
         shape = shape_of(UDTClassifier(), 70, 3, network=network)
         assert shape.hidden == hidden
         assert shape.embedded == 70
         assert shape.n_wide == (70 if wide else 0)
     # Features without embeddings stay so.
-    network = SimpleNamespace(embedding=np.zeros((20, 8)), wide=np.zeros((50, 3)))
+    network = network_of(20, 8, 50)
     assert shape_of(UDTClassifier(), 70, 3, network=network).embedded == 20
+
+
+# --------------------------------------------------------------------------------- which head
+
+
+def many(n_classes, kind, **parameters):
+    """Give the head of a new network for so many classes."""
+    return defaults.head(UDTClassifier(**parameters), target(n_classes, kind))
+
+
+def test_the_head_follows_the_number_of_labels():
+    lsh, mined = defaults.LSH_CLASSES, defaults.MINED_LABELS
+    assert many(lsh - 1, "multiclass") == many(mined - 1, "lists") == "full"
+    assert many(mined, "lists") == many(mined, "sparse indicator") == "mined"
+    assert many(lsh, "multiclass") == many(lsh, "lists") == "lsh"
+
+
+@pytest.mark.parametrize("n_classes", [2, 100, 10**6])
+def test_a_head_that_is_asked_for_is_taken(n_classes):
+    assert many(n_classes, "multiclass", head="softmax") == "full"
+    assert many(n_classes, "lists", head="ova") in ("full", "mined")
+    for kind in ("multiclass", "lists"):
+        assert many(n_classes, kind, head="lsh") == "lsh"
+        # Without a hidden layer there is nothing to hash.
+        assert many(n_classes, kind, hidden_size=0) == "full"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind", "message"),
+    [
+        ({"head": "ova"}, "multiclass", "head='ova': rows have one label each; give \"softmax\""),
+        ({"head": "softmax"}, "lists", 'rows have any number of labels; give "ova"'),
+        ({"head": "lsh", "hidden_size": 0}, "lists", "give hidden_size=None or from 1 on"),
+    ],
+)
+def test_a_head_that_does_not_fit(parameters, kind, message):
+    with pytest.raises(ValueError, match=message):
+        many(100, kind, **parameters)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("labels", ["multiclass", "lists"])
+def test_crosses_take_the_place_of_the_linear_path(kind, labels):
+    model, every = UDTClassifier(head="lsh"), target(500, labels)
+    for wide in (None, True, False):
+        model.set_params(wide=wide)
+        shape = defaults.network_shape(model, KINDS[kind], 1000, every)
+        assert not shape.n_wide
+        assert shape.hidden > 0
+        settings = defaults.settings(model, KINDS[kind], 1000, shape, every)
+        assert settings.head == "lsh"
+        assert (settings.cross_rate > 0) == (wide is not False)
+
+
+def test_sizes_of_tables_are_passed_on():
+    model = UDTClassifier(head="lsh", n_active=50, n_hashes=3, n_tables=7)
+    assert settings_of(model, 1000, SHAPES[1]).hashing == Hashing(50, 3, 7)
+
+
+def test_crosses_go_on_whatever_the_head():
+    """A head that left them out would learn beside what predictions add."""
+    network = network_of(50, 8, 0, np.full(3, 64))
+    model = UDTClassifier(head="softmax")
+    shape = shape_of(model, 70, 3, network=network)
+    assert shape.has_crosses
+    assert settings_of(model, 1000, shape, n_classes=3).head == "mined"
+    assert settings_of(model, 1000, shape._replace(has_crosses=False), n_classes=3).head == "full"
+    model.set_params(head="lsh")
+    # And a dense linear path stays.
+    assert settings_of(model, 1000, SHAPES[0], n_classes=3).head == "full"

@@ -124,7 +124,7 @@ def naive_step(
     network, csr, targets, weights, batch, settings, decay, keys, states, positive_weights=None
 ):
     """One step in double precision; updates ``states`` and gives the loss and new weights."""
-    old = {name: array.astype(float) for name, array in network.arrays().items()}
+    old = {name: array.astype(float) for name, array in network.matrices().items()}
     key, step_key = keys
     step = {"adagrad": naive.adagrad, "adam": naive.adam, "sgd": naive.sgd}[settings.optimizer]
     summed = naive.gather(csr, batch, old["embedding"], settings.dropout, key)
@@ -185,7 +185,7 @@ def test_steps_are_those_of_the_naive_network(shape, is_multilabel, optimizer):
                 network, *data, batch, settings, decay * factor, keys, states, positive_weights
             )
             assert trainer.train_batch(batch, decay, epoch, step) == pytest.approx(loss, rel=1e-4)
-            for name, array in network.arrays().items():
+            for name, array in network.matrices().items():
                 np.testing.assert_allclose(array, expected[name], rtol=2e-3, atol=2e-4)
 
 
@@ -287,7 +287,7 @@ def test_another_optimizer_starts_anew():
         settings = replace(SETTINGS, optimizer="adam")
         other = loop.Trainer(trainer.network, *make_data(), settings, 7, pool, state=trainer.state)
         assert other.state["n_steps"] == 0
-        assert not any(other.state[name].any() for name in trainer.network.arrays())
+        assert not any(other.state[name].any() for name in trainer.network.matrices())
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
