@@ -1,5 +1,6 @@
 """SparseNetwork and its head: shapes, the forward pass, and blocks that fix the bits."""
 
+import naive_active
 import naive_network as naive
 import numpy as np
 import pytest
@@ -8,7 +9,15 @@ from sklearn.metrics import f1_score
 
 from udt.labels import LabelSets
 from udt.network.heads import Batch, OneVsAllHead, ResampledSoftmaxHead, SoftmaxHead
-from udt.network.model import SparseNetwork, sigmoid, softmax, top_k, top_k_labels
+from udt.network.model import (
+    MIN_CROSSES,
+    N_RANKED,
+    SparseNetwork,
+    sigmoid,
+    softmax,
+    top_k,
+    top_k_labels,
+)
 from udt.network.optimizers import Optimizer
 from udt.threads import Pool, single_threaded_blas
 
@@ -18,15 +27,28 @@ def make_rows(n=40, n_features=30, seed=0):
     return matrix.indptr, matrix.indices, matrix.data
 
 
-def make_network(n_features=30, n_classes=5, n_hidden=8, n_embedded=30, is_wide=True):
+def make_network(
+    n_features=30, n_classes=5, n_hidden=8, n_embedded=30, is_wide=True, n_crosses=None
+):
     """Weights of any size, since new ones are mostly zero."""
+    sizes = None if n_crosses is None else np.resize(n_crosses, n_classes)
     network = SparseNetwork.initialise(
-        n_classes, n_hidden, n_embedded, n_features if is_wide else 0, 0.03, 0
+        n_classes, n_hidden, n_embedded, n_features if is_wide else 0, 0.03, 0, sizes
     )
     random = np.random.default_rng(1)
-    for array in network.arrays().values():
+    for array in (*network.matrices().values(), network.crosses):
         array[:] = random.normal(size=array.shape)
     return network
+
+
+def naive_logits(network, rows):
+    """Give the logits of all rows."""
+    logits = naive.logits(rows, np.arange(len(rows[0]) - 1), **network.matrices())
+    if not network.has_crosses:
+        return logits
+    return naive_active.add_crosses(
+        logits.astype(np.float32), rows, network.cross_starts, network.crosses, N_RANKED
+    )
 
 
 SHAPES = {
@@ -38,6 +60,8 @@ SHAPES = {
     "fewer embedded": {"n_embedded": 7},
     "no features": {"n_features": 0, "n_embedded": 0},
     "many classes": {"n_classes": 600},
+    "crosses": {"is_wide": False, "n_crosses": [1, 64, 8]},
+    "crosses of many classes": {"is_wide": False, "n_crosses": [64, 128], "n_classes": 600},
 }
 
 
@@ -73,19 +97,37 @@ def test_a_grown_network_gives_old_classes_and_features_what_they_had(is_wide):
     assert grown.wide.shape == (40 if is_wide else 0, 7)
     assert grown.embedding.shape == (35, 8)
     assert grown.output.shape == (7, 8)
-    assert all(array.dtype == np.float32 for array in grown.arrays().values())
+    assert all(array.dtype == np.float32 for array in grown.matrices().values())
     logits = grown.logits(rows, 0, 40)
     np.testing.assert_allclose(logits[:, :5], network.logits(rows, 0, 40), rtol=1e-5, atol=1e-5)
     assert (logits[:, 5:] == network.bias.min()).all()
     assert not grown.wide[30:].any()
     assert 0 < np.abs(grown.embedding[30:]).max() <= 0.03
-    for name, array in network.arrays().items():
+    for name, array in network.matrices().items():
         np.testing.assert_array_equal(array, before.arrays()[name])
         assert not np.shares_memory(array, grown.arrays()[name])
 
 
+def test_a_grown_network_gives_new_classes_crosses_of_their_own():
+    network, rows = make_network(is_wide=False, n_crosses=[2, 64, 8]), make_rows()
+    assert network.has_crosses
+    grown = network.grown(7, 30, 0, 0.03, 0)
+    np.testing.assert_array_equal(grown.cross_starts[:6], network.cross_starts)
+    assert np.diff(grown.cross_starts[5:]).tolist() == [MIN_CROSSES] * 2
+    assert grown.cross_starts.dtype == np.int64
+    assert len(grown.crosses) == grown.cross_starts[-1]
+    assert not grown.crosses[len(network.crosses) :].any()
+    assert grown.crosses.dtype == np.float32
+    np.testing.assert_allclose(grown.logits(rows, 0, 40), naive_logits(grown, rows), atol=1e-4)
+    same = network.grown(5, 30, 0, 0.03, 0)
+    np.testing.assert_array_equal(same.crosses, network.crosses)
+    without = make_network(is_wide=False).grown(7, 30, 0, 0.03, 0)
+    assert not without.has_crosses
+    assert without.cross_starts.tolist() == [0]
+
+
 def test_a_copy_shares_nothing():
-    network = make_network()
+    network = make_network(n_crosses=64)
     copy = network.copy()
     for name, array in network.arrays().items():
         np.testing.assert_array_equal(copy.arrays()[name], array)
@@ -95,7 +137,7 @@ def test_a_copy_shares_nothing():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_are_those_of_the_naive_network(shape):
     network, rows = make_network(**SHAPES[shape]), make_rows()
-    expected = naive.logits(rows, np.arange(40), **network.arrays())
+    expected = naive_logits(network, rows)
     logits = network.logits(rows, 0, 40)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
@@ -103,7 +145,7 @@ def test_logits_are_those_of_the_naive_network(shape):
 
 
 def test_read_only_weights_serve_as_well():
-    network, rows = make_network(), make_rows()
+    network, rows = make_network(n_crosses=64), make_rows()
     expected = network.logits(rows, 0, 40)
     for array in network.arrays().values():
         array.flags.writeable = False
