@@ -4,6 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from udt.lsh import trees
 from udt.lsh.trees import CentreTree
@@ -72,6 +74,21 @@ def test_best_first_of_equal_scores_keeps_their_order():
     out = np.empty(3, dtype=np.int32)
     trees.best_first(np.ones(5, dtype=np.float32), 5, np.empty(trees.LEVELS, dtype=np.int32), out)
     assert out.tolist() == [0, 1, 2]
+
+
+@kernel
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
+@given(st.lists(st.floats(width=32), min_size=1, max_size=40), st.integers(1, 50))
+def test_best_first_of_any_scores_gives_places_within(scores, k):
+    guarded = np.full(trees.LEVELS + 2, -1, dtype=np.int32)
+    out = np.full(k, -1, dtype=np.int32)
+    scores = np.array(scores, dtype=np.float32)
+    found = trees.best_first(scores, len(scores), guarded[1:-1], out)
+    assert found == min(k, len(scores))
+    assert len(np.unique(out[:found])) == found
+    assert ((out[:found] >= 0) & (out[:found] < len(scores))).all()
+    assert (out[found:] == -1).all()
+    assert guarded[[0, -1]].tolist() == [-1, -1]
 
 
 @kernel
