@@ -160,20 +160,42 @@ class Clock:
         return (self.now - self.first) / (self.n_done - self.n_first)
 
 
+class Watch:
+    """What a training tells while it runs."""
+
+    def __init__(self) -> None:
+        self.clocks: list[Clock] = []  # the last one counts: training may have started again
+        self.sizes: list[tuple[int, int]] = []  # logits and rows of blocks
+
+    @property
+    def n_logits(self) -> float:
+        """Logits a row, in the mean; NaN if a head does not choose."""
+        logits, rows = np.sum(self.sizes or [(math.nan, 1)], axis=0)
+        return float(logits / rows)
+
+
 @contextmanager
-def clocked(module: Any, limit: float) -> Iterator[list[Clock]]:
-    """Let a module's trainings tell clocks, not bars, how far they are."""
-    clocks: list[Clock] = []
+def watched(limit: float) -> Iterator[Watch]:
+    """Let clocks tick in place of bars, and count what heads choose among."""
+    from udt.network.candidate_heads import CandidateHead
+    from udt.training import fitting
+
+    watch = Watch()
+    bar, differentiate = fitting.Progress, CandidateHead._differentiate
 
     def start(_: int, n_rows: int) -> Clock:
-        clocks.append(Clock(n_rows, limit))
-        return clocks[-1]
+        watch.clocks.append(Clock(n_rows, limit))
+        return watch.clocks[-1]
 
-    bar, module.Progress = module.Progress, start
+    def count(head: Any, hidden: Any, first: int, last: int, ids: Any, sizes: Any, *a: Any) -> None:
+        watch.sizes.append((int(sizes.sum()), len(sizes)))
+        differentiate(head, hidden, first, last, ids, sizes, *a)
+
+    fitting.Progress, CandidateHead._differentiate = start, count
     try:
-        yield clocks
+        yield watch
     finally:
-        module.Progress = bar
+        fitting.Progress, CandidateHead._differentiate = bar, differentiate
 
 
 def estimator(options: Options, n_active: int | None = None) -> Any:
@@ -212,17 +234,17 @@ def csr(matrix: Any) -> Any:
     return matrix.indptr, matrix.indices, matrix.data
 
 
-def train(plan: Plan, n_classes: int, options: Options) -> tuple[Any, float]:
-    """Return the network, or None where that takes too long, and the seconds of a pass."""
+def train(plan: Plan, n_classes: int, options: Options) -> tuple[Any, float, float]:
+    """Return the network, or None where that takes too long, seconds a pass and logits a row."""
     from udt.threads import Pool, single_threaded_blas
-    from udt.training import fitting
+    from udt.training.fitting import fit_network
 
     n = len(plan.targets)
     limit = math.inf if plan.settings.head == "lsh" else options.limit
-    with Pool(options.n_jobs) as pool, single_threaded_blas(), clocked(fitting, limit) as clocks:
+    with Pool(options.n_jobs) as pool, single_threaded_blas(), watched(limit) as watch:
         start = time.perf_counter()
         try:
-            learnt = fitting.fit_network(
+            learnt = fit_network(
                 plan.rows,
                 plan.targets,
                 np.ones(n, dtype=np.float32),
@@ -236,8 +258,9 @@ def train(plan: Plan, n_classes: int, options: Options) -> tuple[Any, float]:
                 pool=pool,
             )
         except TooSlowError:
-            return None, clocks[-1].seconds_a_row * n
-        return learnt.network, (time.perf_counter() - start) / plan.settings.max_iter
+            return None, watch.clocks[-1].seconds_a_row * n, watch.n_logits
+        seconds = (time.perf_counter() - start) / plan.settings.max_iter
+        return learnt.network, seconds, watch.n_logits
 
 
 def measure_head(head: str, options: Options) -> Cell:
@@ -254,35 +277,23 @@ def measure_head(head: str, options: Options) -> Cell:
     X, Y, X_test, Y_test = read_data(options.folder)
     planned = plan(head, X, Y, options)
     before = settle()
-    network, seconds = train(planned, Y.shape[1], options)
+    network, seconds, n_logits = train(planned, Y.shape[1], options)
     peak = memory("VmHWM") - before
-
-    p_at_1, n_logits = math.nan, float(Y.shape[1])
-    with Pool(options.n_jobs) as pool, single_threaded_blas():
-        if network is not None:
-            rows = csr(planned.featurizer._transform(ReadyRows(X_test)))
+    p_at_1 = math.nan
+    if network is not None:
+        rows = csr(planned.featurizer._transform(ReadyRows(X_test)))
+        with Pool(options.n_jobs) as pool, single_threaded_blas():
             best = network.map_logits(rows, lambda logits: logits.argmax(axis=1), pool)
-            p_at_1 = float(precision_at_k(Y_test, np.concatenate(best)[:, np.newaxis], 1))
-            if planned.settings.head == "lsh":
-                n_logits = count_proposed(network, rows, planned.settings.hashing, pool)
+        p_at_1 = float(precision_at_k(Y_test, np.concatenate(best)[:, np.newaxis], 1))
     return Cell(
         seconds,
         network is None,
-        n_logits,
+        float(Y.shape[1]) if math.isnan(n_logits) else n_logits,
         p_at_1,
         peak,
         planned.settings.max_iter,
         planned.settings.batch_size,
     )
-
-
-def count_proposed(network: Any, rows: Any, hashing: Any, pool: Any) -> float:
-    """Return how many classes tables of a trained network propose for a row, in the mean."""
-    from udt.network.search import Search
-
-    hidden = network.hidden(rows, 0, min(512, len(rows[0]) - 1))
-    search = Search(network, hidden, hashing, pool)
-    return float(search.tables.rank(search.tables.hash(hidden), search.n_active).sizes.mean())
 
 
 def measure_blas(head: str, options: Options) -> Cell:
