@@ -42,7 +42,7 @@ import numpy as np
 from report import markdown, number
 from scipy import sparse
 
-# Cells import udt, and what makes their data, in processes of their own: see `apart`.
+# What imports udt runs in processes of its own: see `apart`.
 
 LABELS = (2_500, 6_000, 31_000, 67_000, 670_091)
 ROWS, TEST_ROWS = 490_449, 10_000
@@ -84,7 +84,6 @@ class Cell(NamedTuple):
 class Plan(NamedTuple):
     """What training needs, as the estimator would make it."""
 
-    model: Any
     featurizer: Any
     rows: Any
     targets: Any
@@ -227,7 +226,7 @@ def plan(head: str, X: Any, Y: Any, options: Options) -> Plan:
     settings = defaults.settings(model, featurizer, X.shape[0], shape, target)
     if kind == "full":
         settings = replace(settings, cross_rate=0.0)
-    return Plan(model, featurizer, csr(rows), target.numbers, shape, replace(settings, head=kind))
+    return Plan(featurizer, csr(rows), target.numbers, shape, replace(settings, head=kind))
 
 
 def csr(matrix: Any) -> Any:
