@@ -197,8 +197,23 @@ def read_label_sets(
     return labels, classes, LabelFormat(kind, dtype)
 
 
+def check_sparse(matrix: Any, name: str) -> None:
+    """Raise a ValueError if a CSR matrix points beyond its shape: kernels would trust it."""
+    indptr, indices, n_columns = matrix.indptr, matrix.indices, matrix.shape[1]
+    if indptr[0] != 0 or indptr[-1] > len(indices) or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError(f"{name} is a broken sparse matrix: indptr must rise from 0 to its size.")
+    low, high = indices.min(initial=0), indices.max(initial=0)
+    if low < 0 or (len(indices) and high >= n_columns):
+        wrong = low if low < 0 else high
+        raise ValueError(
+            f"{name} has an entry in column {wrong}: give numbers from 0 to {n_columns - 1}, as in "
+            f"its shape {matrix.shape}."
+        )
+
+
 def _read_sparse(y: Any, name: str) -> tuple[LabelSets, str]:
     matrix = y.tocsr()
+    check_sparse(matrix, name)
     if matrix is y or not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()

@@ -9,6 +9,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
+from udt.labels import check_sparse
+
 Array = NDArray[Any]
 _MAX_VALUE = 1e15  # of a feature beside a row's length: keeps float32 from overflowing
 
@@ -23,13 +25,14 @@ class ReadyRows:
     Raises
     ------
     ValueError
-        If ``X`` is empty or holds NaN or infinity.
+        If ``X`` is empty or broken, or holds NaN or infinity.
     """
 
     def __init__(self, X: Any) -> None:
         matrix = check_array(X, accept_sparse="csr", dtype=np.float32, input_name="X")
         if isinstance(matrix, np.ndarray):
             matrix = sp.csr_matrix(matrix)
+        check_sparse(matrix, "X")
         if not matrix.has_canonical_format:
             matrix = matrix.copy()
             matrix.sum_duplicates()
