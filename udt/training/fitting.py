@@ -24,8 +24,8 @@ _MAX_TRIES = 4
 MAX_CROSSES = 1 << 26
 # Share of the entries of a class's rows that are of different features, about.
 _DISTINCT = 0.6
-# Length of the weights that a class starts from.
-FIRST_LENGTH = 0.1
+# The logit, beside its bias, that a class starts with for a row in its very direction.
+FIRST_LOGIT = 2.0
 
 
 class Learnt(NamedTuple):
@@ -96,7 +96,7 @@ def fit_network(
             )
             if isinstance(targets, LabelSets):
                 trained.bias[:] = log_odds(targets, weights)
-            if settings.head == "lsh":
+            if settings.head != "full":
                 start_from_averages(trained, rows, targets)
         else:
             trained = network.grown(
@@ -154,18 +154,21 @@ def count_crosses(rows: CSR, targets: Targets, n_classes: int) -> Array:
 def start_from_averages(network: SparseNetwork, rows: CSR, targets: Targets) -> None:
     """Start each class's weights at the average direction of its rows' hidden activations.
 
-    Hash tables find nothing among weights that are all zero.
+    Hash tables find nothing among weights that are all zero, and a class of few rows needs no
+    passes to get near to them.
     """
     if isinstance(targets, LabelSets):
         indptr, truth = targets.indptr, targets.indices
     else:
         indptr, truth = np.arange(len(targets) + 1), targets.astype(np.int32)
-    sums, mean = network.output, None
+    sums, mean, square = network.output, None, 0.0
     for first, last in blocks(len(targets), ROWS_PER_BLOCK):
         hidden = network.hidden(rows, first, last)
         if mean is None:  # about: what all rows share tells no class from another
             mean = hidden.mean(axis=0)
         hidden -= mean
+        square += float(np.einsum("ij,ij->", hidden, hidden)) / len(targets)
         add_averages(hidden, np.arange(first, last), indptr, truth, sums)
-    lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
-    sums *= (FIRST_LENGTH / np.maximum(lengths, np.float32(1e-12)))[:, np.newaxis]
+    lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums) * np.float32(square))
+    # Rows that are all alike have directions of rounding errors alone, to be left as small.
+    sums *= (FIRST_LOGIT / np.maximum(lengths, np.float32(1e-4)))[:, np.newaxis]
