@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from udt.lsh.sizing import count_active, size_tables, size_tree
@@ -52,6 +53,9 @@ def make_tables(
         tree = CentreTree(
             size.n_features, n_neurons, size.n_probes, leaf_size=size.leaf_size, key=key
         )
+        # Twice the branches that have as many leaves: all of them where all neurons are asked for.
+        enough = math.ceil(2 * size.n_probes / tree.n_branches)
+        tree = replace(tree, beam=max(tree.beam, min(tree.n_branches, enough)))
         return HashTables(tree, n_neurons, size.bucket_cap), n_active
     sizes = size_tables(n_neurons, n_active)
     family = DWTA(
