@@ -24,7 +24,7 @@ Array = NDArray[Any]
 #: Rows whose hidden activations tell tables where to expect queries.
 N_PROBES = 1024
 #: Rebuilds of the tables: after this share of a pass, then each time after so many times more.
-FIRST_INTERVAL, SLOWER = 1 / 32, 1.5
+FIRST_INTERVAL, SLOWER = 1 / 8, 1.5
 
 
 class Buffers(NamedTuple):

@@ -25,7 +25,7 @@ MAX_CROSSES = 1 << 26
 # Share of the entries of a class's rows that are of different features, about.
 _DISTINCT = 0.6
 # The logit, beside its bias, that a class starts with for a row in its very direction.
-FIRST_LOGIT = 2.0
+FIRST_LOGIT = 3.0
 
 
 class Learnt(NamedTuple):
