@@ -295,10 +295,10 @@ def many(n_classes, kind, **parameters):
 
 
 def test_the_head_follows_the_number_of_labels():
-    lsh, mined = defaults.LSH_CLASSES, defaults.MINED_LABELS
-    assert many(lsh - 1, "multiclass") == many(mined - 1, "lists") == "full"
-    assert many(mined, "lists") == many(mined, "sparse indicator") == "mined"
-    assert many(lsh, "multiclass") == many(lsh, "lists") == "lsh"
+    classes, labels, mined = defaults.LSH_CLASSES, defaults.LSH_LABELS, defaults.MINED_LABELS
+    assert many(classes - 1, "multiclass") == many(mined - 1, "lists") == "full"
+    assert many(mined, "lists") == many(labels - 1, "sparse indicator") == "mined"
+    assert many(classes, "multiclass") == many(labels, "lists") == "lsh"
 
 
 @pytest.mark.parametrize("n_classes", [2, 100, 10**6])

@@ -335,6 +335,13 @@ def test_newer_format(model: Path) -> None:
         read_model(model)
 
 
+def test_older_format(model: Path) -> None:
+    older = {"format_version": persistence.FORMAT_VERSION - 1, "udt_version": "0.0.1"}
+    rewrite(model, lambda entries, about: about.update(older))
+    with pytest.raises(ModelFileError, match=r"older udt \(0\.0\.1, .*Fit and save"):
+        read_model(model)
+
+
 # ------------------------------------------------------------------------------ trouble in writing
 
 

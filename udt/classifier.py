@@ -94,7 +94,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         How the output layer learns. "softmax" is for rows with one label each, "ova" (one-vs-all)
         for any number of labels; from 1000 labels on, its gradients are those of the true and the
         40 most probable labels of a row. "lsh" computes nothing but the logits of classes that
-        hash tables propose [5]_. "auto" takes "lsh" from 8192 classes on.
+        hash tables propose [5]_. "auto" takes "lsh" from 8192 classes on, or 32768 labels of which
+        rows may have any number.
     n_active : int or None, default=None
         Classes a row that hash tables propose. None takes ``4 * sqrt(n_classes)``.
     n_hashes, n_tables : int or None, default=None
@@ -661,7 +662,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             parts = self._map(X, self._logits_of_one(X), lambda logits: choose(logits, k))
             return tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore[return-value]
         data = self._check_input(X)
-        with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
+        with Pool(effective_n_jobs(self.n_jobs)) as pool:
             search = self._searching(pool)
             if k > search.n_active:
                 raise ValueError(

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 FORMAT_NAME = "udt"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _DTYPES = {
     "F64": "<f8",
@@ -341,11 +341,18 @@ def _parse_metadata(path: str, metadata: object) -> dict[str, Any]:
     version = about.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         _refuse(path, f"is damaged: format_version={version!r}", _DAMAGED)
+    if version < FORMAT_VERSION:
+        _refuse(
+            path,
+            f"was written by an older udt ({about.get('udt_version')}, format {version}; this one "
+            f"reads {FORMAT_VERSION})",
+            "Fit and save the model again.",
+        )
     if version > FORMAT_VERSION:
         _refuse(
             path,
             f"was written by a newer udt ({about.get('udt_version')}, format {version}; "
-            f"this one reads up to {FORMAT_VERSION})",
+            f"this one reads {FORMAT_VERSION})",
             "Run `pip install --upgrade udt`.",
         )
     meta = about.get("meta")

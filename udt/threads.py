@@ -83,7 +83,9 @@ def blocks(n: int, size: int) -> list[tuple[int, int]]:
 
 _blas_lock = threading.Lock()
 _blas_users = 0
-_blas_limit: threadpoolctl.threadpool_limits | None = None
+_blas_limit: Any = None
+# Looking for libraries takes milliseconds, so once: NumPy's, whose products we use, is loaded.
+_blas_controller: threadpoolctl.ThreadpoolController | None = None
 
 
 def _unbind_blas() -> None:
@@ -100,12 +102,14 @@ def single_threaded_blas() -> Iterator[None]:
 
     The limit is the process's, so concurrent users share it and the last one lifts it.
     """
-    global _blas_users, _blas_limit
+    global _blas_users, _blas_limit, _blas_controller
     with _blas_lock:
         _blas_users += 1
         if _blas_limit is None:
             _unbind_blas()
-            _blas_limit = threadpoolctl.threadpool_limits(limits=1, user_api="blas")
+            if _blas_controller is None:
+                _blas_controller = threadpoolctl.ThreadpoolController()
+            _blas_limit = _blas_controller.limit(limits=1, user_api="blas")
     try:
         yield
     finally:

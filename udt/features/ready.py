@@ -29,7 +29,9 @@ class ReadyRows:
     """
 
     def __init__(self, X: Any) -> None:
-        matrix = check_array(X, accept_sparse="csr", dtype=np.float32, input_name="X")
+        matrix = X
+        if not _is_ready(X):  # which takes a tenth of the time that the check does
+            matrix = check_array(X, accept_sparse="csr", dtype=np.float32, input_name="X")
         if isinstance(matrix, np.ndarray):
             matrix = sp.csr_matrix(matrix)
         check_sparse(matrix, "X")
@@ -48,6 +50,17 @@ class ReadyRows:
         rows = ReadyRows.__new__(ReadyRows)
         rows.matrix = self.matrix[mask]
         return rows
+
+
+def _is_ready(X: Any) -> bool:
+    """Tell whether nothing is to be converted, and nothing that `check_array` refuses is there."""
+    return (
+        sp.issparse(X)
+        and X.format == "csr"
+        and X.dtype == np.float32
+        and min(X.shape) > 0
+        and bool(np.isfinite(X.data).all())
+    )
 
 
 class ReadyFeatures:

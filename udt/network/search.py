@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from udt.lsh.hashing import Hashing, make_tables
 from udt.network import active
 from udt.network.model import CSR, N_RANKED, ROWS_PER_BLOCK, SparseNetwork, largest
-from udt.threads import Pool, blocks
+from udt.threads import Pool, blocks, single_threaded_blas
 
 Array = NDArray[Any]
 
@@ -69,7 +69,9 @@ class Search:
                 N_RANKED, classes[here], logits[here],
             )  # fmt: skip
             for i in (first + np.flatnonzero(classes[here, -1] < 0)).tolist():
-                classes[i : i + 1], logits[i : i + 1] = largest(network.logits(rows, i, i + 1), k)
+                with single_threaded_blas():
+                    exact = network.logits(rows, i, i + 1)
+                classes[i : i + 1], logits[i : i + 1] = largest(exact, k)
 
         pool.map(find, blocks(n, ROWS_PER_BLOCK))
         return classes, logits
