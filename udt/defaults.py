@@ -34,8 +34,6 @@ CROSS_RATE = 1.0
 #: Embeddings of n-grams start so small that tanh starts out linear, those of numbers do not. Where
 #: classes start from averages, these must tell rows apart.
 TEXT_RANGE, CELLS_RANGE, AVERAGES_RANGE = 0.03, 1.0, 0.3
-#: Weights of the output layer up to which 256 hidden units are affordable, for very many classes.
-MAX_OUTPUT_WEIGHTS = 1 << 24
 #: First learning rates. AdaGrad's follows the data, Adam's is its authors', and SGD's was chosen
 #: by experiments on five sets.
 RATES = {"adagrad": None, "adam": 1e-3, "sgd": 0.2}
@@ -147,15 +145,14 @@ def network_shape(
     if model.wide is None and (n_affordable == n_features or target.is_multilabel):
         # Of many labels, which need no softmax, the commonest features' linear weights pay too.
         n_wide = n_affordable
-    is_full = head(model, target) == "full"
-    if not is_full:
+    if head(model, target) != "full":
         n_wide, spread = 0, max(spread, AVERAGES_RANGE)  # crosses take the linear path's place
     if model.hidden_size is not None:
         hidden = int(model.hidden_size)
     elif n_wide and _is_binary(target) and not learns_cells:
         hidden = 0  # one direction separates two classes: a hidden layer only memorises
     else:
-        hidden = _default_width(n_classes, is_full, bool(n_wide and target.is_multilabel))
+        hidden = 32 if n_classes <= 128 or (n_wide and target.is_multilabel) else 128
     if not hidden:
         n_wide = n_features
     embedded = n_features
@@ -192,6 +189,7 @@ def settings(
     if learns_cells:  # numbers and categories interact: the hidden layer has much to learn
         hidden_rate, head_rate, hidden_dropout = rate, rate / 3, 0.1
     elif kind != "full":
+        passes *= 2 / 3  # classes do not start from nothing
         batch_size = min(batch_size, 256)
         hidden_rate, head_rate, hidden_dropout = rate / 4, rate / 4, 0.5
     elif target.is_multilabel:
@@ -222,12 +220,6 @@ def settings(
         cross_rate=0.0 if kind == "full" or model.wide is False else CROSS_RATE,
         hashing=Hashing(model.n_active, model.n_hashes, model.n_tables),
     )
-
-
-def _default_width(n_classes: int, is_full: bool, is_beside_wide: bool) -> int:
-    if not is_full:
-        return 256 if n_classes <= MAX_OUTPUT_WEIGHTS // 256 else 128
-    return 32 if n_classes <= 128 or is_beside_wide else 128
 
 
 def _is_binary(target: Targets) -> bool:
