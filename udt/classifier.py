@@ -69,17 +69,19 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         weights for about the features that a class's rows have.
     dropout : float or None, default=None
         Share of a row's features that each training step leaves out, from 0 to below 1. None
-        leaves out 0.2 in the linear path and nothing in the hidden one.
+        leaves out 0.2 in the linear path, and in the hidden one nothing, or 0.2 where few of many
+        classes are active.
     hidden_dropout : float or None, default=None
         Share of hidden units that each training step leaves out. None takes 0.4 beside a linear
-        path, 0 without one.
+        path, 0 without one, and 0.5 where few of many classes are active.
     label_smoothing : float, default=0.0
         Share of each label that is spread over all classes.
     max_iter : int or None, default=None
         Number of passes over the rows. None takes ``sqrt(1.5e6 / rows)``, but 1 to 20, and at
-        least 8 if there is no hidden layer.
+        least 8 if there is no hidden layer; two thirds of it where few of many classes are active.
     batch_size : int or None, default=None
-        Rows a step. None takes a power of two near ``rows / 64``, from 32 to 1024.
+        Rows a step. None takes a power of two near ``rows / 64``, from 32 to 1024, or to 256 where
+        few of many classes are active.
     optimizer : {"adagrad", "adam", "sgd"}, default="adagrad"
         "adagrad" keeps one sum of squares for each row of weights: memory of the weights and one
         float a row. "adam" is lazy Adam [4]_: a batch moves the moments of those rows alone that it
