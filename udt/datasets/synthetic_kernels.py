@@ -8,24 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
+from udt.randomness import mix, scaled
 
 Array = NDArray[Any]
-
-
-@kernel
-def _bits(key: Any, a: Any, b: Any) -> Any:
-    """Hash two numbers under a key to 64 bits."""
-    h = np.uint64(key) + np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
-    h += np.uint64(b) * np.uint64(0xD1B54A32D192ED03)
-    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return h ^ (h >> np.uint64(32))
-
-
-@kernel
-def _below(bits: Any, n: int) -> Any:
-    """Turn random bits into a number from 0 to n - 1, for n up to 2**31."""
-    return np.int64(((bits >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
 @kernel
@@ -43,11 +28,11 @@ def prototype_feature(
     The first ``n_own`` are the label's own; the others are picked from the ``n_topic`` features
     of its group. Two places may hold the same feature.
     """
-    bits = _bits(key, label, place)
+    bits = mix(key, label, place)
     if place >= n_own:
-        pick = _below(bits, n_topic)
-        bits = _bits(np.uint64(key) ^ np.uint64(0xA5A5A5A5A5A5A5A5), group, pick)
-    return _below(bits, n_features)
+        pick = scaled(bits, n_topic)
+        bits = mix(np.uint64(key) ^ np.uint64(0xA5A5A5A5A5A5A5A5), group, pick)
+    return scaled(bits, n_features)
 
 
 @kernel
@@ -105,11 +90,11 @@ def fill_rows(
         for draw in range(n_tries * wanted):
             if n == wanted:
                 break
-            where = _bits(row_key, row, 3 * draw)
-            what = _bits(row_key, row, 3 * draw + 1)
+            where = mix(row_key, row, 3 * draw)
+            what = mix(row_key, row, 3 * draw + 1)
             if n_labels > 0 and _unit(where) < signal:
-                label = y_indices[first_label + _below(what, n_labels)]
-                place = _below(_bits(row_key, row, 3 * draw + 2), n_places)
+                label = y_indices[first_label + scaled(what, n_labels)]
+                place = scaled(mix(row_key, row, 3 * draw + 2), n_places)
                 feature = prototype_feature(
                     key, label, groups[label], place, n_own, n_topic, n_features
                 )

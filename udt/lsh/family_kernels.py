@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
+from udt.randomness import mix, scaled
 
 Array = NDArray[Any]
 #: Vectors that are hashed side by side, which keeps vector registers busy and loops long.
@@ -16,22 +17,6 @@ LANES = 64
 FEW = 8
 #: Coordinates of a bin of `dwta`.
 BIN = 8
-
-
-@kernel
-def mix(key: Any, a: Any, b: Any) -> Any:
-    """Hash a key and two numbers to 64 random bits."""
-    h = np.uint64(key) + np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
-    h += np.uint64(b) * np.uint64(0xD1B54A32D192ED03)
-    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return h ^ (h >> np.uint64(32))
-
-
-@kernel
-def scaled(bits: Any, n: Any) -> Any:
-    """Scale the upper half of 64 random bits to a number below ``n``."""
-    return np.int64(((bits >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
 @kernel

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from udt.compilation import kernel
 from udt.intrinsics import prefetch
 from udt.lsh.families import HashFamily
-from udt.lsh.family_kernels import mix, scaled
 from udt.lsh.sizing import available_memory, memory_bytes
 from udt.lsh.space import BalancedSpace
+from udt.randomness import mix, scaled
 from udt.threads import Pool, blocks
 
 Array = NDArray[Any]
