@@ -823,7 +823,12 @@ def _take(mask: Array, data: Any, numbers: Any, weights: Array) -> tuple[Any, An
 
 
 def _probe(network: SparseNetwork, rows: sp.csr_matrix) -> Array:
-    """Give hidden activations of some rows, which tell hash tables where to expect others."""
+    """Give hidden activations of some rows, which tell hash tables where to expect others.
+
+    Of none, beside a dense linear path, where no tables are built.
+    """
+    if len(network.wide):
+        rows = rows[:0]
     some = rows[:: max(1, rows.shape[0] // _MAX_PROBES)][:_MAX_PROBES]
     return network.hidden(_csr(some), 0, some.shape[0])
 

@@ -118,6 +118,23 @@ def cross_logit(
 
 
 @kernel
+def hold_down(logits: Array, n: int, places: Array, n_places: int) -> None:
+    """Hold those of ``n`` logits that are not at ``places`` down to the lowest of those that are.
+
+    The places rise.
+    """
+    lowest = np.float32(np.inf)
+    for j in range(n_places):
+        lowest = min(lowest, logits[places[j]])
+    begin = 0
+    for j in range(n_places + 1):
+        end = places[j] if j < n_places else n
+        for c in range(begin, end):
+            logits[c] = min(logits[c], lowest)
+        begin = end + 1
+
+
+@kernel
 def add_crosses(
     logits: Array, indptr: Array, indices: Array, values: Array, starts: Array, crosses: Array,
     n_ranked: int,
@@ -128,38 +145,14 @@ def add_crosses(
     """
     histogram = np.empty(LEVELS + 1, dtype=np.int32)
     places = np.empty(min(n_ranked, logits.shape[1]), dtype=np.int32)
-    ranked = np.empty(places.shape[0], dtype=np.float32)
     for i in range(logits.shape[0]):
         row = logits[i]
         n = pick_largest(row, row.shape[0], places.shape[0], histogram, places)
-        lowest = np.float32(np.inf)
         for j in range(n):
-            c = places[j]
-            ranked[j] = row[c] + cross_logit(
-                indices, values, indptr[i], indptr[i + 1], starts, c, crosses
+            row[places[j]] += cross_logit(
+                indices, values, indptr[i], indptr[i + 1], starts, places[j], crosses
             )
-            lowest = min(lowest, ranked[j])
-        for c in range(row.shape[0]):
-            row[c] = min(row[c], lowest)
-        for j in range(n):
-            row[places[j]] = ranked[j]
-
-
-@kernel
-def hold_down(logits: Array, n: int, places: Array, n_places: int) -> None:
-    """Hold those of ``n`` logits that are not at ``places`` down to the lowest of those that are.
-
-    The places rise.
-    """
-    lowest = np.float32(np.inf)
-    for j in range(n_places):
-        lowest = min(lowest, logits[places[j]])
-    at = 0
-    for j in range(n):
-        if at < n_places and places[at] == j:
-            at += 1
-        else:
-            logits[j] = min(logits[j], lowest)
+        hold_down(row, row.shape[0], places, n)
 
 
 @kernel
