@@ -12,11 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import xmc
-from protocol import SLIDE_2021, THIRDAI_AWS, Line, Protocol
+from protocol import SLIDE_2021, SLIDE_NETWORK, SLIDE_NOTE, SLIDE_RATE, THIRDAI_AWS, Line, Protocol
 
 from udt.datasets import fetch_amazon670k
-
-NETWORK = {"head": "lsh", "optimizer": "adam", "hidden_size": 128, "wide": False, "batch_size": 256}
 
 PROTOCOLS = {
     "bolt": Protocol(
@@ -28,7 +26,7 @@ PROTOCOLS = {
             Line("PyTorch, 5 passes", "T4G GPU", "5,130", "P@1 33.6"),
         ),
         THIRDAI_AWS,
-        {**NETWORK, "max_iter": 5, "learning_rate_init": 1e-3},
+        {**SLIDE_NETWORK, "max_iter": 5, "learning_rate_init": 1e-3},
     ),
     "slide": Protocol(
         "Amazon-670K, SLIDE's protocol",
@@ -38,8 +36,8 @@ PROTOCOLS = {
             Line("SLIDE 2021", "server CPU", "4 to 15 times faster than a GPU", "-"),
         ),
         SLIDE_2021,
-        {**NETWORK, "max_iter": 5, "learning_rate_init": 1e-4},
-        "The learning rate is that of SLIDE's published configuration.",
+        {**SLIDE_NETWORK, "max_iter": 5, "learning_rate_init": SLIDE_RATE},
+        SLIDE_NOTE,
     ),
 }
 

@@ -33,6 +33,17 @@ THIRDAI_AWS = (
     "accelerating-large-scale-neural-network-training-on-cpus-with-thirdai-and-aws-graviton/"
 )
 
+#: SLIDE's network and steps, which BOLT's protocol shares but for the rate.
+SLIDE_NETWORK = {
+    "head": "lsh",
+    "optimizer": "adam",
+    "hidden_size": 128,
+    "wide": False,
+    "batch_size": 256,
+}
+SLIDE_RATE = 1e-4
+SLIDE_NOTE = "The learning rate is that of a fork of SLIDE's code."
+
 
 class Line(NamedTuple):
     """A line of the table: a claim, or what was measured."""

@@ -12,7 +12,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from protocol import SLIDE_2021, Line, Protocol, arguments, report, run_labels
+from protocol import (
+    SLIDE_2021,
+    SLIDE_NETWORK,
+    SLIDE_NOTE,
+    SLIDE_RATE,
+    Line,
+    Protocol,
+    arguments,
+    report,
+    run_labels,
+)
 from scipy import sparse
 
 from udt.datasets import fetch_text8
@@ -26,17 +36,8 @@ PROTOCOL = Protocol(
         Line("SLIDE 2021", "server CPU", "4 to 15 times faster than a GPU", "-"),
     ),
     SLIDE_2021,
-    {
-        "head": "lsh",
-        "optimizer": "adam",
-        "hidden_size": 200,
-        "wide": False,
-        "batch_size": 256,
-        "max_iter": 1,
-        "learning_rate_init": 1e-4,
-    },
-    "The learning rate is that of SLIDE's published configuration. "
-    "P@k is over the words around each test word.",
+    {**SLIDE_NETWORK, "hidden_size": 200, "max_iter": 1, "learning_rate_init": SLIDE_RATE},
+    SLIDE_NOTE + " P@k is over the words around each test word.",
 )
 
 

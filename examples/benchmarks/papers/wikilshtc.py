@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import xmc
-from protocol import SLIDE_2021, Line, Protocol
+from protocol import SLIDE_2021, SLIDE_NETWORK, SLIDE_NOTE, SLIDE_RATE, Line, Protocol
 
 from udt.datasets import fetch_wikilshtc325k
 
@@ -25,16 +25,8 @@ PROTOCOLS = {
             Line("SLIDE 2021", "server CPU", "4 to 15 times faster than a GPU", "-"),
         ),
         SLIDE_2021,
-        {
-            "head": "lsh",
-            "optimizer": "adam",
-            "hidden_size": 128,
-            "wide": False,
-            "batch_size": 256,
-            "max_iter": 5,
-            "learning_rate_init": 1e-4,
-        },
-        "The learning rate is that of SLIDE's published configuration.",
+        {**SLIDE_NETWORK, "max_iter": 5, "learning_rate_init": SLIDE_RATE},
+        SLIDE_NOTE,
     ),
 }
 
