@@ -30,6 +30,17 @@ def prefetch(typingctx: Any, array: Any, i: Any) -> Any:
     return types.void(array, types.int64), codegen
 
 
+@intrinsic(lambda array: 64 // array.itemsize)
+def line_size(typingctx: Any, array: Any) -> Any:
+    """Tell how many elements of an array a cache line of 64 bytes holds, when compiled."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        size = context.get_abi_sizeof(context.get_value_type(array.dtype))
+        return ir.IntType(64)(64 // size)
+
+    return types.int64(array), codegen
+
+
 @intrinsic(lambda x: np.float32(x).view(np.int32))
 def bits_of(typingctx: Any, x: Any) -> Any:
     """Read a float32 as an int32 of the same bits."""
@@ -48,3 +59,16 @@ def float_of(typingctx: Any, x: Any) -> Any:
         return builder.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.int32), codegen
+
+
+@intrinsic(lambda x: x if x.dtype == np.float32 else (np.uint32(x) << 16).view(np.float32))
+def widen(typingctx: Any, x: Any) -> Any:
+    """Give a stored weight as a float32: one itself, or a bfloat16 whose bits are a uint16."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if signature.args[0] == types.float32:
+            return args[0]
+        bits = builder.shl(builder.zext(args[0], ir.IntType(32)), ir.IntType(32)(16))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(types.float32 if x == types.float32 else types.uint16), codegen

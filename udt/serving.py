@@ -19,27 +19,25 @@ from udt.features.text import scale_rows, transform_rows
 from udt.network.active import add_crosses
 from udt.network.kernels import activate, gather
 from udt.network.model import N_RANKED, SparseNetwork
+from udt.network.weights import Weights, dot_row, n_rows, width
 
 Array = NDArray[Any]
 
 
 @kernel
 def row_logits(
-    indptr: Array, indices: Array, values: Array, wide: Array, embedding: Array, output: Array,
-    bias: Array, crosses: Array, cross_starts: Array,
+    indptr: Array, indices: Array, values: Array, wide: Weights, embedding: Weights,
+    output: Weights, bias: Array, crosses: Weights, cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of one row of features, of shape (1, n_classes)."""
-    hidden = np.empty((1, embedding.shape[1]), dtype=np.float32)
+    hidden = np.empty((1, width(embedding)), dtype=np.float32)
     logits = np.empty((1, bias.shape[0]), dtype=np.float32)
     gather(indptr, indices, values, 0, 1, embedding, hidden)
     activate(hidden, 0, 1, 0.0, 0)
     gather(indptr, indices, values, 0, 1, wide, logits)
     for c in range(bias.shape[0]):
-        total = bias[c]
-        for d in range(hidden.shape[1]):
-            total += output[c, d] * hidden[0, d]
-        logits[0, c] += total
-    if crosses.shape[0]:
+        logits[0, c] += bias[c] + dot_row(output, c, hidden[0])
+    if n_rows(crosses):
         add_crosses(logits, indptr, indices, values, cross_starts, crosses, N_RANKED)
     return logits
 
@@ -61,8 +59,8 @@ def text_row(
 @kernel
 def text_logits(
     data: Array, length: int, classes: Array, ngrams: Array, seed: int, mask: int, ids: Array,
-    sublinear: bool, weights: Array, norms: Array, wide: Array, embedding: Array, output: Array,
-    bias: Array, crosses: Array, cross_starts: Array,
+    sublinear: bool, weights: Array, norms: Array, wide: Weights, embedding: Weights,
+    output: Weights, bias: Array, crosses: Weights, cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of the one text in ``data[:length]``."""
     indptr, indices, values = text_row(
@@ -112,8 +110,8 @@ def cells_row(
 def cells_logits(
     raw: Array, is_date: Array, data: Array, offsets: Array, seeds: Array, list_seeds: Array,
     list_ends: Array, no_items: Array, knots: Array, bounds: Array, firsts: Array, table: Array,
-    scale: float, wide: Array, embedding: Array, output: Array, bias: Array, crosses: Array,
-    cross_starts: Array,
+    scale: float, wide: Weights, embedding: Weights, output: Weights, bias: Array,
+    crosses: Weights, cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of one row without text."""
     indptr, indices, values = cells_row(

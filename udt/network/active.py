@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
-from udt.network.kernels import exp, largest, logistic, prefetch_row
+from udt.network.kernels import exp, largest, logistic
+from udt.network.weights import Weights, add_row, at, dot_row, n_rows, prefetch_row
 
 Array = NDArray[Any]
 #: How many rows ahead weights of classes are asked for: they are scattered over a large table.
@@ -26,21 +27,12 @@ _SCALE = np.float32(LEVELS / DEPTH)
 
 
 @kernel
-def dot(x: Array, y: Array) -> Any:
-    """Give the inner product of two rows."""
-    total = np.float32(0)
-    for d in range(x.shape[0]):
-        total += x[d] * y[d]
-    return total
-
-
-@kernel
-def score(x: Array, classes: Array, n: int, output: Array, bias: Array, logits: Array) -> None:
+def score(x: Array, classes: Array, n: int, output: Weights, bias: Array, logits: Array) -> None:
     """Write the logits of the first ``n`` of ``classes``."""
     for j in range(n):
         if j + AHEAD < n:
             prefetch_row(output, np.int64(classes[j + AHEAD]))
-        logits[j] = dot(x, output[classes[j]]) + bias[classes[j]]
+        logits[j] = dot_row(output, np.int64(classes[j]), x) + bias[classes[j]]
 
 
 @kernel
@@ -108,12 +100,18 @@ def cross(starts: Array, c: int, feature: int) -> int:
 
 @kernel
 def cross_logit(
-    indices: Array, values: Array, begin: int, end: int, starts: Array, c: int, crosses: Array
+    indices: Array,
+    values: Array,
+    begin: int,
+    end: int,
+    starts: Array,
+    c: int,
+    crosses: Weights,
 ) -> Any:
     """Sum a row's values times the weights of its features' crosses with class ``c``."""
     total = np.float32(0)
     for j in range(begin, end):
-        total += values[j] * crosses[cross(starts, c, indices[j])]
+        total += values[j] * at(crosses, cross(starts, c, indices[j]))
     return total
 
 
@@ -136,7 +134,7 @@ def hold_down(logits: Array, n: int, places: Array, n_places: int) -> None:
 
 @kernel
 def add_crosses(
-    logits: Array, indptr: Array, indices: Array, values: Array, starts: Array, crosses: Array,
+    logits: Array, indptr: Array, indices: Array, values: Array, starts: Array, crosses: Weights,
     n_ranked: int,
 ) -> None:  # fmt: skip
     """Add the crosses to the ``n_ranked`` largest logits of each row.
@@ -157,8 +155,8 @@ def add_crosses(
 
 @kernel
 def rank_classes(
-    hidden: Array, first: int, last: int, candidates: Array, sizes: Array, output: Array,
-    bias: Array, indptr: Array, indices: Array, values: Array, starts: Array, crosses: Array,
+    hidden: Array, first: int, last: int, candidates: Array, sizes: Array, output: Weights,
+    bias: Array, indptr: Array, indices: Array, values: Array, starts: Array, crosses: Weights,
     n_ranked: int, classes: Array, best: Array,
 ) -> None:  # fmt: skip
     """Write the largest logits of rows ``first:last`` among candidates, in falling order.
@@ -173,14 +171,14 @@ def rank_classes(
     for i in range(first, last):
         score(hidden[i], candidates[i], sizes[i], output, bias, logits)
         n = pick_largest(logits, sizes[i], n_ranked, histogram, places)
-        if crosses.shape[0]:
+        if n_rows(crosses):
             for j in range(n):
                 logits[places[j]] += cross_logit(
                     indices, values, indptr[i], indptr[i + 1], starts,
                     candidates[i, places[j]], crosses,
                 )  # fmt: skip
         if k > n_ranked:
-            if crosses.shape[0]:
+            if n_rows(crosses):
                 hold_down(logits, sizes[i], places, n)
             n = pick_largest(logits, sizes[i], k, histogram, places)
         found = 0
@@ -205,7 +203,7 @@ def rank_classes(
 @kernel
 def activate_classes(
     candidates: Array, n_candidates: int, logits: Array, truth: Array, n_hard: int, n_random: int,
-    key: Any, x: Array, output: Array, bias: Array, is_active: Array, histogram: Array,
+    key: Any, x: Array, output: Weights, bias: Array, is_active: Array, histogram: Array,
     places: Array, classes: Array, chosen: Array,
 ) -> tuple[int, int]:  # fmt: skip
     """Choose a row's active classes: the true ones, the hardest others, and some at random.
@@ -214,7 +212,7 @@ def activate_classes(
     and their logits. ``is_active`` has zeros, on entry and on exit. Return how many are active, and
     how many of these were not drawn at random.
     """
-    n_classes = output.shape[0]
+    n_classes = bias.shape[0]
     n = truth.shape[0]
     for j in range(n):
         classes[j] = truth[j]
@@ -234,7 +232,7 @@ def activate_classes(
         if is_active[c] == 0:
             is_active[c] = 1
             classes[n] = c
-            chosen[n] = dot(x, output[c]) + bias[c]
+            chosen[n] = dot_row(output, c, x) + bias[c]
             n += 1
     for j in range(n):
         is_active[classes[j]] = 0
@@ -300,8 +298,8 @@ def active_gradient(
     hidden: Array, first: int, last: int, candidates: Array, n_candidates: Array,
     candidate_logits: Array, scores_given: bool, truth_indptr: Array, truth: Array, weights: Array,
     positive_weights: Array, is_exclusive: bool, smoothing: float, n_hard: int, n_random: int,
-    key: Any, output: Array, bias: Array, indptr: Array, indices: Array, values: Array,
-    starts: Array, crosses: Array, is_active: Array, losses: Array, classes: Array, slopes: Array,
+    key: Any, output: Weights, bias: Array, indptr: Array, indices: Array, values: Array,
+    starts: Array, crosses: Weights, is_active: Array, losses: Array, classes: Array, slopes: Array,
     sizes: Array, hidden_gradient: Array,
 ) -> None:  # fmt: skip
     """Choose the active classes of samples ``first:last``, and give losses and gradients.
@@ -325,13 +323,13 @@ def active_gradient(
             n_hard, n_random, mix(key) + np.uint64(i) * np.uint64(0xD1B54A32D192ED03), x, output,
             bias, is_active, histogram, places, active, slope,
         )  # fmt: skip
-        if crosses.shape[0]:
+        if n_rows(crosses):
             for j in range(n):
                 slope[j] += cross_logit(
                     indices, values, indptr[i], indptr[i + 1], starts, active[j], crosses
                 )
         if is_exclusive:
-            losses[i] = sampled_softmax(slope, n, n_chosen, output.shape[0], weights[i], smoothing)
+            losses[i] = sampled_softmax(slope, n, n_chosen, bias.shape[0], weights[i], smoothing)
         else:
             losses[i] = sampled_one_vs_all(
                 slope, n, active, n_true, weights[i], positive_weights, smoothing
@@ -341,9 +339,7 @@ def active_gradient(
         for d in range(total.shape[0]):
             total[d] = 0
         for j in range(n):
-            weight = output[active[j]]
-            for d in range(total.shape[0]):
-                total[d] += slope[j] * weight[d]
+            add_row(total, output, np.int64(active[j]), slope[j])
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""The compiled inner loops of the network, over CSR rows and float32 arrays.
+"""The compiled inner loops of the network, over CSR rows and arrays of float32.
 
 Training alternates two phases over a batch. Forward and gradient run per block of samples and write
 only to that block's rows of per-sample buffers; updates run per owner of weight rows, each row's
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
-from udt.intrinsics import bits_of, float_of, prefetch
+from udt.intrinsics import bits_of, float_of
+from udt.network.weights import Weights, add_row, n_rows, prefetch_row
 
 Array = NDArray[Any]
 #: How many entries ahead rows of weights are asked for: they are scattered over a large table.
@@ -78,36 +79,27 @@ def copy_rows(
 
 
 @kernel
-def prefetch_row(weights: Array, row: int) -> None:
-    """Ask for a row of weights, a cache line at a time."""
-    for d in range(0, weights.shape[1], 16):
-        prefetch(weights, row * weights.shape[1] + d)
-
-
-@kernel
 def gather(
-    indptr: Array, indices: Array, values: Array, first: int, last: int, weights: Array, out: Array
-) -> None:
+    indptr: Array, indices: Array, values: Array, first: int, last: int, weights: Weights,
+    out: Array,
+) -> None:  # fmt: skip
     """Sum ``value * weights[index]`` over each of rows ``first:last`` into ``out[first:last]``.
 
     Indices past the last row of ``weights`` count as zero.
     """
-    n_rows = weights.shape[0]
+    n = n_rows(weights)
     end = indptr[last]
     for i in range(first, last):
         total = out[i]
         for d in range(total.shape[0]):
             total[d] = 0
         for j in range(indptr[i], indptr[i + 1]):
-            if j + AHEAD < end and indices[j + AHEAD] < n_rows:
+            if j + AHEAD < end and indices[j + AHEAD] < n:
                 prefetch_row(weights, indices[j + AHEAD])
             index = indices[j]
             value = values[j]
-            if index >= n_rows or value == 0:
-                continue
-            weight = weights[index]
-            for d in range(total.shape[0]):
-                total[d] += value * weight[d]
+            if index < n and value != 0:
+                add_row(total, weights, index, value)
 
 
 @kernel

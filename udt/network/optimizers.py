@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from udt.compilation import kernel
 from udt.intrinsics import prefetch
-from udt.network.kernels import AHEAD, prefetch_row
+from udt.network.kernels import AHEAD
+from udt.network.weights import prefetch_row
 
 Array = NDArray[Any]
 ADAGRAD, ADAM, SGD = range(3)

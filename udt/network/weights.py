@@ -1,0 +1,256 @@
+"""How weights are stored, behind the few operations that kernels know them by.
+
+Weights are an array, of float32 or of bfloat16 (as uint16), or `Quantized`: integers of 8 or 4 bits
+with a scale for each block. Which it is, is settled when a kernel is compiled.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import config, types
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from udt.compilation import OPTIONS, kernel
+from udt.intrinsics import line_size, prefetch, widen
+
+Array = NDArray[Any]
+
+
+class Quantized(NamedTuple):
+    """A matrix of integers with a scale for each block of consecutive weights, rows one by one.
+
+    Weight ``d`` of row ``r`` is ``code * scale``: an integer from -127 to 127, or -7 to 7 with 4
+    bits, times the largest absolute value of its block divided by 127, or 7 [1]_. A block is one of
+    ``n_parts`` parts of a row, all of length ``part`` but the last, or ``2**shift`` whole rows.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_bytes,), int8
+        One row after another, each of ``stride`` codes: bytes, or halves of bytes, the lower first.
+    scales : ndarray of shape (n_blocks,), uint16
+        As bfloat16.
+    n_rows, width : int
+    bits : int
+        8 or 4.
+    stride, n_parts, part, shift : int
+
+    References
+    ----------
+    .. [1] J. Dai et al., "BigDL: a distributed deep learning framework for big data", SoCC 2019.
+    """
+
+    codes: Array
+    scales: Array
+    n_rows: int
+    width: int
+    bits: int
+    stride: int
+    n_parts: int
+    part: int
+    shift: int
+
+
+#: Weights as they are stored.
+Weights = Array | Quantized
+
+
+def n_bytes(weights: Weights) -> int:
+    """Give the memory that weights take."""
+    arrays = weights[:2] if isinstance(weights, Quantized) else (weights,)
+    return sum(array.nbytes for array in arrays)
+
+
+# ------------------------------------------------------------------------------------------- arrays
+
+
+@kernel
+def array_n_rows(weights: Array) -> int:
+    """Give the number of rows."""
+    return weights.shape[0]
+
+
+@kernel
+def array_width(weights: Array) -> int:
+    """Give the length of a row."""
+    return weights.shape[1]
+
+
+@kernel
+def array_at(weights: Array, i: int) -> Any:
+    """Give weight ``i`` of an array of one dimension."""
+    return widen(weights[i])
+
+
+@kernel
+def array_prefetch(weights: Array, row: int) -> None:
+    """Ask for a row, a cache line at a time."""
+    for d in range(0, weights.shape[1], line_size(weights)):
+        prefetch(weights, row * weights.shape[1] + d)
+
+
+@kernel
+def array_add(total: Array, weights: Array, row: int, factor: Any) -> None:
+    """Add ``factor`` times a row to ``total``."""
+    for d in range(total.shape[0]):
+        total[d] += factor * widen(weights[row, d])
+
+
+@kernel
+def array_dot(weights: Array, row: int, x: Array) -> Any:
+    """Give the inner product of a row and ``x``."""
+    total = np.float32(0)
+    for d in range(x.shape[0]):
+        total += x[d] * widen(weights[row, d])
+    return total
+
+
+# ----------------------------------------------------------------------------------------- integers
+
+
+@kernel
+def quantized_n_rows(weights: Quantized) -> int:
+    """Give the number of rows."""
+    return weights.n_rows
+
+
+@kernel
+def quantized_width(weights: Quantized) -> int:
+    """Give the length of a row."""
+    return weights.width
+
+
+@kernel
+def half(byte: Any, upper: bool) -> Any:
+    """Give the signed number in the lower or the upper four bits of a byte."""
+    return np.int8(byte) >> np.int8(4) if upper else np.int8(byte << np.int8(4)) >> np.int8(4)
+
+
+@kernel
+def quantized_at(weights: Quantized, i: int) -> Any:
+    """Give weight ``i`` of rows of width 1."""
+    code = weights.codes[i] if weights.bits == 8 else half(weights.codes[i >> 1], i & 1 == 1)
+    return np.float32(code) * widen(weights.scales[i >> weights.shift])
+
+
+@kernel
+def quantized_prefetch(weights: Quantized, row: int) -> None:
+    """Ask for a row, and for its scale."""
+    n_bytes = (weights.stride * weights.bits) >> 3
+    begin = (row * weights.stride * weights.bits) >> 3
+    for d in range(0, n_bytes + 1, 64):
+        prefetch(weights.codes, begin + d)
+    prefetch(weights.scales, (row * weights.n_parts) >> weights.shift)
+
+
+@kernel
+def add_codes(total: Array, codes: Array, factor: Any) -> None:
+    """Add ``factor`` times each byte of ``codes`` to ``total``."""
+    for d in range(total.shape[0]):
+        total[d] += factor * np.float32(codes[d])
+
+
+@kernel
+def add_halves(total: Array, codes: Array, first: int, factor: Any) -> None:
+    """Add ``factor`` times each half of bytes to ``total``, from half number ``first`` on."""
+    n = total.shape[0]
+    if first & 1:
+        for d in range(n):
+            code = half(codes[(first + d) >> 1], (first + d) & 1 == 1)
+            total[d] += factor * np.float32(code)
+        return
+    pairs = codes[first >> 1 : (first + n + 1) >> 1]
+    for i in range(n >> 1):
+        total[2 * i] += factor * np.float32(half(pairs[i], False))
+        total[2 * i + 1] += factor * np.float32(half(pairs[i], True))
+    if n & 1:
+        total[n - 1] += factor * np.float32(half(pairs[n >> 1], False))
+
+
+@kernel
+def quantized_add(total: Array, weights: Quantized, row: int, factor: Any) -> None:
+    """Add ``factor`` times a row to ``total``."""
+    first = row * weights.stride
+    for j in range(weights.n_parts):
+        scale = factor * widen(weights.scales[(row * weights.n_parts + j) >> weights.shift])
+        begin, end = j * weights.part, min((j + 1) * weights.part, weights.width)
+        if weights.bits == 8:
+            add_codes(total[begin:end], weights.codes[first + begin : first + end], scale)
+        else:
+            add_halves(total[begin:end], weights.codes, first + begin, scale)
+
+
+@kernel
+def quantized_dot(weights: Quantized, row: int, x: Array) -> Any:
+    """Give the inner product of a row and ``x``."""
+    first = row * weights.stride
+    result = np.float32(0)
+    for j in range(weights.n_parts):
+        begin, end = j * weights.part, min((j + 1) * weights.part, weights.width)
+        total = np.float32(0)
+        if weights.bits == 8:
+            codes = weights.codes[first + begin : first + end]
+            part = x[begin:end]
+            for d in range(part.shape[0]):
+                total += part[d] * np.float32(codes[d])
+        else:
+            for d in range(begin, end):
+                code = half(weights.codes[(first + d) >> 1], (first + d) & 1 == 1)
+                total += x[d] * np.float32(code)
+        result += total * widen(weights.scales[(row * weights.n_parts + j) >> weights.shift])
+    return result
+
+
+# ------------------------------------------------------------------------------------------- either
+
+
+def n_rows(weights: Weights) -> int:
+    """Give the number of rows."""
+    return (quantized_n_rows if isinstance(weights, Quantized) else array_n_rows)(weights)
+
+
+def width(weights: Weights) -> int:
+    """Give the length of a row."""
+    return (quantized_width if isinstance(weights, Quantized) else array_width)(weights)
+
+
+def at(weights: Weights, i: int) -> Any:
+    """Give weight ``i`` of weights of one dimension."""
+    return (quantized_at if isinstance(weights, Quantized) else array_at)(weights, i)
+
+
+def prefetch_row(weights: Weights, row: Any) -> None:
+    """Ask for a row of weights."""
+    (quantized_prefetch if isinstance(weights, Quantized) else array_prefetch)(weights, row)
+
+
+def add_row(total: Array, weights: Weights, row: Any, factor: Any) -> None:
+    """Add ``factor`` times a row of weights to ``total``."""
+    add = quantized_add if isinstance(weights, Quantized) else array_add
+    add(total, weights, row, factor)
+
+
+def dot_row(weights: Weights, row: Any, x: Array) -> Any:
+    """Give the inner product of a row of weights and ``x``."""
+    return (quantized_dot if isinstance(weights, Quantized) else array_dot)(weights, row, x)
+
+
+def _choose_once(operation: Any, for_arrays: Any, for_quantized: Any) -> None:
+    """Let compiled code choose between kernels when it is compiled, and take them in whole."""
+    options = {key: OPTIONS[key] for key in ("fastmath", "error_model")}
+
+    @overload(operation, strict=False, jit_options={**options, "forceinline": True})
+    def choose(*args: Any) -> Any:
+        is_quantized = any(isinstance(arg, types.BaseNamedTuple) for arg in args)
+        return (for_quantized if is_quantized else for_arrays).py_func
+
+
+if not config.DISABLE_JIT:  # type: ignore[attr-defined]
+    _choose_once(n_rows, array_n_rows, quantized_n_rows)
+    _choose_once(width, array_width, quantized_width)
+    _choose_once(at, array_at, quantized_at)
+    _choose_once(prefetch_row, array_prefetch, quantized_prefetch)
+    _choose_once(add_row, array_add, quantized_add)
+    _choose_once(dot_row, array_dot, quantized_dot)
