@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -15,10 +15,12 @@ from udt.features.cell_encoder import CellEncoder
 from udt.features.ready import ReadyFeatures
 from udt.features.table import TableFeaturizer
 from udt.labels import Kind, LabelFormat
+from udt.packing import pack, unpack
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
     from udt.features.featurizer import HashingFeaturizer
+    from udt.network.model import SparseNetwork
 
 Array = NDArray[Any]
 _TEXT_ARRAYS = ("ngrams_", "buckets_", "weights_")
@@ -43,12 +45,15 @@ def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
         params["tokenizer"] = None  # the fitted featurizer has it
     if params["columns"] is not None:
         params["columns"] = dict(params["columns"])
-    features = _write_features(model.featurizer_, arrays)
+    is_small = model.quantization_ is not None
+    features = _write_features(model.featurizer_, arrays, is_small)
     meta = {
         "params": persistence.plain(params),
         "labels": label_meta,
         "label_format": asdict(model.label_format_),
         "features": features,
+        "quantization": model.quantization_,
+        "shapes": {k: list(v) for k, v in model.network_.sizes().items()} if is_small else {},
         "arrays": sorted(arrays),
         "names": list(getattr(model, "feature_names_in_", [])),
         **{name: getattr(model, name) for name in _PLAIN},
@@ -76,7 +81,6 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
         If there is no file.
     """
     from udt.classifier import UDTClassifier
-    from udt.network.model import SparseNetwork
 
     meta, arrays = persistence.read_model(path)
     with persistence.reading(path):
@@ -86,9 +90,8 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
         model.classes_ = persistence.decode_labels(meta["labels"], arrays)
         model.label_format_ = LabelFormat(**meta["label_format"])
         _check(model.label_format_.kind in get_args(Kind))
-        model.network_ = SparseNetwork(
-            **{field.name: arrays[f"network.{field.name}"] for field in fields(SparseNetwork)}
-        )
+        model.quantization_ = meta["quantization"]
+        model.network_ = _read_network(model.quantization_, meta["shapes"], arrays)
         model.featurizer_ = _read_features(model, meta["features"], arrays)
         model.columns_ = model.featurizer_.columns_
         _check_network(model)
@@ -103,14 +106,38 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
         model._state = None
         model._probes = arrays["probes"]
         _check(model._probes.dtype == np.float32 and model._probes.ndim == 2)
-        _check(model._probes.shape[1] == model.network_.output.shape[1])
+        _check(model._probes.shape[1] == model.network_.n_hidden)
     return model
 
 
+def _read_network(
+    quantization: dict[str, Any] | None, shapes: dict[str, Any], arrays: dict[str, Array]
+) -> SparseNetwork:
+    from udt.network.model import SparseNetwork
+
+    weights = {
+        name.removeprefix("network."): array
+        for name, array in arrays.items()
+        if name.startswith("network.")
+    }
+    if quantization is None:
+        _check(not shapes)
+        return SparseNetwork.from_arrays(weights, {})
+    bits, block, prune = (quantization[name] for name in ("bits", "block", "prune"))
+    _check(bits in (8, 4) and (block is None or block >= 8) and 0 <= prune < 1)
+    _check(all(len(shape) == 2 and min(shape) >= 0 for shape in shapes.values()))
+    _check(set(shapes) == {"wide", "embedding", "output", "crosses"})
+    return SparseNetwork.from_arrays(weights, shapes, bits, block)
+
+
 def _write_features(
-    featurizer: TableFeaturizer | ReadyFeatures, arrays: dict[str, Array]
+    featurizer: TableFeaturizer | ReadyFeatures, arrays: dict[str, Array], is_small: bool
 ) -> dict[str, Any]:
-    """Add the arrays of a featurizer; give the rest of it as plain values."""
+    """Add the arrays of a featurizer; give the rest of it as plain values.
+
+    Where ``is_small``, numbers of features are packed, their weights are of half precision, and
+    what further training would need is left out.
+    """
     if isinstance(featurizer, ReadyFeatures):
         arrays["ready.label_rows"] = featurizer.label_rows_
         if featurizer.weighting == "tfidf":
@@ -126,18 +153,23 @@ def _write_features(
         "n_embedded": featurizer.n_embedded_,
         "n_buckets": [text.n_buckets_ for text in featurizer.texts_],
     }
+    n_features = sum(map(len, featurizer.ids_))
     for i, ids in enumerate(featurizer.ids_):
-        arrays[f"ids.{i}"] = ids
+        arrays[f"ids.{i}"] = pack(ids, n_features) if is_small else ids
     for i, text in enumerate(featurizer.texts_):
-        names = [*_TEXT_ARRAYS, *(name for name in _GROWTH_ARRAYS if hasattr(text, name))]
+        growth = () if is_small else _GROWTH_ARRAYS
+        names = [*_TEXT_ARRAYS, *(name for name in growth if hasattr(text, name))]
         arrays.update({f"text.{i}.{name}": getattr(text, name) for name in names})
+        if is_small:
+            arrays[f"text.{i}.buckets_"] = pack(text.buckets_, text.n_buckets_)
+            arrays[f"text.{i}.weights_"] = text.weights_.astype(np.float16)
         if text.tokenizer_ is not None:
             utf8 = text.tokenizer_.encode()
             arrays[f"text.{i}.tokenizer_"] = np.frombuffer(utf8, np.uint8)
     cells = featurizer.cells_
     if cells is not None:
         arrays.update({f"cells.{name}": getattr(cells, name) for name in _CELL_ARRAYS})
-        if cells.rare is not None:
+        if cells.rare is not None and not is_small:
             arrays["cells.rare"] = cells.rare
         meta["cells"] = persistence.plain({name: getattr(cells, name) for name in _CELL_NUMBERS})
     return meta
@@ -154,11 +186,15 @@ def _read_features(
     _check(all(column.role in ROLES for column in columns))
     featurizer._start_from(columns)
     featurizer.n_embedded_ = int(meta["n_embedded"])
-    featurizer.ids_ = [arrays[f"ids.{i}"] for i in range(len(featurizer.ids_))]
     for i, (text, n_buckets) in enumerate(zip(featurizer.texts_, meta["n_buckets"], strict=True)):
         text.n_buckets_ = int(n_buckets)
         for name in _TEXT_ARRAYS:
             setattr(text, name, arrays[f"text.{i}.{name}"])
+        if model.quantization_ is not None:
+            text.buckets_ = unpack(
+                arrays[f"text.{i}.buckets_"], len(text.weights_), text.n_buckets_
+            )
+            text.weights_ = text.weights_.astype(np.float32)
         for name in _GROWTH_ARRAYS:
             if f"text.{i}.{name}" in arrays:
                 setattr(text, name, arrays[f"text.{i}.{name}"])
@@ -171,6 +207,11 @@ def _read_features(
     sizes = [len(text.buckets_) for text in featurizer.texts_]
     if featurizer.cells_ is not None:
         sizes.insert(0, featurizer.cells_.n_features)
+    featurizer.ids_ = [arrays[f"ids.{i}"] for i in range(len(sizes))]
+    if model.quantization_ is not None:
+        featurizer.ids_ = [
+            unpack(arrays[f"ids.{i}"], size, sum(sizes)) for i, size in enumerate(sizes)
+        ]
     _check([(size,) for size in sizes] == [ids.shape for ids in featurizer.ids_])
     _check(all(_is_within(ids, sum(sizes), np.int64) for ids in featurizer.ids_))
     return featurizer
@@ -229,18 +270,22 @@ def _check_text(text: HashingFeaturizer, n_classes: int) -> None:
 
 def _check_network(model: UDTClassifier) -> None:
     network, n_classes = model.network_, len(model.classes_)
-    weights = [*network.matrices().values(), network.crosses]
-    _check(all(array.dtype == np.float32 for array in weights))
-    _check(network.wide.ndim == network.embedding.ndim == 2)
-    _check(network.wide.shape[1:] == network.bias.shape == (n_classes,))
-    _check(network.output.shape == (n_classes, network.embedding.shape[1]))
-    starts, crosses = network.cross_starts, network.crosses
-    _check(starts.shape == (n_classes + 1 if len(crosses) else 1,) and crosses.ndim == 1)
-    _check(_is_within(starts, len(crosses) + 1, np.int64))
-    if len(crosses):
-        sizes = np.diff(starts)
-        _check(starts[0] == 0 and starts[-1] == len(crosses))
-        _check(bool(np.all((sizes > 0) & (sizes & (sizes - 1) == 0))))
+    if model.quantization_ is None:
+        weights = [*network.matrices().values(), network.crosses]
+        _check(all(array.dtype == np.float32 for array in weights))
+        _check(network.wide.ndim == network.embedding.ndim == 2)
+        _check(network.output.ndim == 2 and network.crosses.ndim == 1)
+    sizes = network.sizes()
+    _check(network.bias.dtype == np.float32 and network.bias.shape == (n_classes,))
+    _check(sizes["wide"][1] == n_classes and sizes["crosses"][1] == 1)
+    _check(sizes["output"] == (n_classes, sizes["embedding"][1]))
+    starts, n_crosses = network.cross_starts, sizes["crosses"][0]
+    _check(starts.shape == (n_classes + 1 if n_crosses else 1,))
+    _check(_is_within(starts, n_crosses + 1, np.int64))
+    if n_crosses:
+        lengths = np.diff(starts)
+        _check(starts[0] == 0 and starts[-1] == n_crosses)
+        _check(bool(np.all((lengths > 0) & (lengths & (lengths - 1) == 0))))
 
 
 def _is_within(numbers: Array, end: int, dtype: type) -> bool:

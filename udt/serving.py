@@ -19,7 +19,8 @@ from udt.features.text import scale_rows, transform_rows
 from udt.network.active import add_crosses
 from udt.network.kernels import activate, gather
 from udt.network.model import N_RANKED, SparseNetwork
-from udt.network.weights import Weights, dot_row, n_rows, width
+from udt.network.tiles import Tiles, score_row
+from udt.network.weights import Weights, n_rows, width
 
 Array = NDArray[Any]
 
@@ -27,7 +28,7 @@ Array = NDArray[Any]
 @kernel
 def row_logits(
     indptr: Array, indices: Array, values: Array, wide: Weights, embedding: Weights,
-    output: Weights, bias: Array, crosses: Weights, cross_starts: Array,
+    output: Weights | Tiles, bias: Array, crosses: Weights, cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of one row of features, of shape (1, n_classes)."""
     hidden = np.empty((1, width(embedding)), dtype=np.float32)
@@ -35,8 +36,7 @@ def row_logits(
     gather(indptr, indices, values, 0, 1, embedding, hidden)
     activate(hidden, 0, 1, 0.0, 0)
     gather(indptr, indices, values, 0, 1, wide, logits)
-    for c in range(bias.shape[0]):
-        logits[0, c] += bias[c] + dot_row(output, c, hidden[0])
+    score_row(hidden, output, bias, logits)
     if n_rows(crosses):
         add_crosses(logits, indptr, indices, values, cross_starts, crosses, N_RANKED)
     return logits
@@ -60,7 +60,7 @@ def text_row(
 def text_logits(
     data: Array, length: int, classes: Array, ngrams: Array, seed: int, mask: int, ids: Array,
     sublinear: bool, weights: Array, norms: Array, wide: Weights, embedding: Weights,
-    output: Weights, bias: Array, crosses: Weights, cross_starts: Array,
+    output: Weights | Tiles, bias: Array, crosses: Weights, cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of the one text in ``data[:length]``."""
     indptr, indices, values = text_row(
@@ -135,7 +135,7 @@ class Server:
         self._roles = [column.role for column in self._columns if column.role != "ignored"]
         self._ids = featurizer.ids_
         self._lengths = featurizer._lengths()
-        self._network = tuple(network.arrays().values())
+        self._network = tuple(({**network.weights(), "output": network.scorer}).values())
         self._texts = [_TextPart(text) for text in featurizer.texts_]
         cells = featurizer.cells_
         self._cells = None if cells is None else _CellsPart(cells)

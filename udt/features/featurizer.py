@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -349,6 +350,16 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             )
         self.classes_ = np.concatenate([known, np.setdiff1d(labels, known)])
         return find_labels(labels, self.classes_, "y")
+
+    def _pruned(self, keep: Array) -> Self:
+        """Copy what is needed to give those columns alone that a mask keeps, with short weights."""
+        pruned = copy(self)
+        pruned.buckets_ = self.buckets_[keep]
+        pruned.weights_ = self.weights_[keep].astype(np.float16).astype(np.float32)
+        pruned._lookup = None
+        for name in ("rare_", "class_rows_", "feature_names_"):
+            pruned.__dict__.pop(name, None)
+        return pruned
 
     def _transform(self, column: pa.LargeStringArray) -> sp.csr_matrix:
         data, offsets = self._encode(column)

@@ -263,6 +263,38 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         if n_known == 0:
             self.n_embedded_ = len(order) - int(np.isposinf(np.concatenate(ranks)).sum())
 
+    def _choose(self, effect: Array, share: float) -> Array:
+        """Choose which output columns to keep: all but a share of the n-grams, of least effect.
+
+        ``effect`` is that of the value 1 in each output column.
+        """
+        texts = self.ids_[len(self.ids_) - len(self.texts_) :]
+        ids = np.concatenate(texts)
+        weights = np.concatenate([text.weights_ for text in self.texts_])
+        least = np.argsort(effect[ids] * weights, kind="stable")[: round(share * len(ids))]
+        keep = np.ones(len(effect), dtype=bool)
+        keep[ids[least]] = False
+        return keep
+
+    def _pruned(self, keep: Array) -> Self:
+        """Copy what is needed to give those output columns alone that a mask keeps.
+
+        It is for files of little size: weights are of half precision.
+        """
+        pruned = copy(self)
+        if pruned.cells_ is not None:
+            pruned.cells_ = copy(pruned.cells_)
+            pruned.cells_.rare = None
+        n_cells = len(self.ids_) - len(self.texts_)
+        pruned.texts_ = [
+            text._pruned(keep[ids])
+            for text, ids in zip(self.texts_, self.ids_[n_cells:], strict=True)
+        ]
+        numbers = np.cumsum(keep) - 1
+        pruned.ids_ = [numbers[ids[keep[ids]]] for ids in self.ids_]
+        pruned.n_embedded_ = int(keep[: self.n_embedded_].sum())
+        return pruned
+
     def _transform(self, table: Table) -> sp.csr_matrix:
         cells, texts = self._read(table)
         with Pool(effective_n_jobs(self.n_jobs)) as pool:

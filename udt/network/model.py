@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network import active, kernels
+from udt.network.integers import floats, lay_out
+from udt.network.tiles import Tiles, make_tiles, score
+from udt.network.weights import Quantized, Weights
 from udt.threads import Pool, blocks
 
 Array = NDArray[Any]
@@ -20,6 +23,8 @@ ROWS_PER_BLOCK = 512
 N_RANKED = 64
 #: The fewest crosses of a class.
 MIN_CROSSES = 64
+#: The fewest classes whose quantised weights are multiplied as integers.
+MIN_TILED = 256
 
 
 def _none(dtype: type, n: int = 0) -> Array:
@@ -35,12 +40,13 @@ class SparseNetwork:
 
     Parameters
     ----------
-    wide : ndarray of shape (n_wide_features, n_classes), float32
-        The linear path; no rows if there is none.
-    embedding : ndarray of shape (n_embedded_features, n_hidden), float32
-    output : ndarray of shape (n_classes, n_hidden), float32
+    wide : Weights of shape (n_wide_features, n_classes)
+        The linear path; no rows if there is none. It, and those that follow but the bias, are
+        arrays of float32, or quantised all of them.
+    embedding : Weights of shape (n_embedded_features, n_hidden)
+    output : Weights of shape (n_classes, n_hidden)
     bias : ndarray of shape (n_classes,), float32
-    crosses : ndarray of shape (n_crosses,), float32
+    crosses : Weights of shape (n_crosses,)
         Weights of pairs of a feature and a class: a linear path where features x classes is out of
         reach. They are added to the `N_RANKED` largest logits of a row, and others are held down to
         the lowest of these. None if there is no such path.
@@ -53,12 +59,15 @@ class SparseNetwork:
     .. [2] K. Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
     """
 
-    wide: Array
-    embedding: Array
-    output: Array
+    wide: Any
+    embedding: Any
+    output: Any
     bias: Array
-    crosses: Array = field(default_factory=lambda: _none(np.float32))
+    crosses: Any = field(default_factory=lambda: _none(np.float32))
     cross_starts: Array = field(default_factory=lambda: _none(np.int64, 1))
+
+    def __post_init__(self) -> None:
+        self._tiles: Tiles | None = None
 
     @classmethod
     def initialise(
@@ -88,16 +97,77 @@ class SparseNetwork:
     @property
     def has_crosses(self) -> bool:
         """Whether there is a linear path of crosses."""
-        return len(self.crosses) > 0
+        return _shape(self.crosses)[0] > 0
+
+    @property
+    def has_wide(self) -> bool:
+        """Whether there is a dense linear path."""
+        return _shape(self.wide)[0] > 0
+
+    @property
+    def n_hidden(self) -> int:
+        """Units of the hidden layer."""
+        return _shape(self.embedding)[1]
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the weights are integers."""
+        return isinstance(self.output, Quantized)
 
     @property
     def n_classes(self) -> int:
         """Number of outputs."""
         return len(self.bias)
 
-    def arrays(self) -> dict[str, Array]:
+    @property
+    def scorer(self) -> Weights | Tiles:
+        """The output weights, in tiles if they are those of many classes and quantised."""
+        if not self.is_quantized or self.n_classes < MIN_TILED or not self.n_hidden:
+            return self.output
+        if self._tiles is None:
+            self._tiles = make_tiles(self.output, self.bias)
+        return self._tiles
+
+    def weights(self) -> dict[str, Any]:
         """Give the weights by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def arrays(self) -> dict[str, Array]:
+        """Give the arrays that hold the weights by name; `from_arrays` takes them."""
+        arrays: dict[str, Array] = {}
+        for name, weights in self.weights().items():
+            if isinstance(weights, Quantized):
+                arrays |= {f"{name}.codes": weights.codes, f"{name}.scales": weights.scales}
+            else:
+                arrays[name] = weights
+        return arrays
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Give rows and width of what may be quantised."""
+        names = ("wide", "embedding", "output", "crosses")
+        return {name: _shape(getattr(self, name)) for name in names}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, Array],
+        shapes: Mapping[str, tuple[int, int]],
+        bits: int = 8,
+        block: int | None = None,
+    ) -> Self:
+        """Put a network together from what `arrays` gave; ``shapes`` are those of the quantised."""
+        weights: dict[str, Any] = {}
+        for name in (each.name for each in fields(cls)):
+            if name in shapes:
+                parts = arrays[f"{name}.codes"], arrays[f"{name}.scales"]
+                weights[name] = lay_out(*shapes[name], bits, block, *parts)
+            else:
+                weights[name] = arrays[name]
+        return cls(**weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be derived."""
+        return {**self.__dict__, "_tiles": None}
 
     def matrices(self) -> dict[str, Array]:
         """Give those weights by name that an optimiser takes steps on, row by row."""
@@ -129,15 +199,31 @@ class SparseNetwork:
             cross_starts=starts,
         )
 
+    def pruned(self, keep: Array) -> Self:
+        """Copy the weights of those features alone that a mask keeps; there are no crosses."""
+        weights = self.weights()
+        for name in ("wide", "embedding"):
+            weights[name] = weights[name][keep[: len(weights[name])]]
+        return type(self)(**weights)
+
     def logits(self, rows: CSR, first: int, last: int) -> Array:
         """Give the logits of rows ``first:last``: (last - first, n_classes), float32."""
         n = last - first
         indptr, indices, values = rows
         block = (indptr[first : last + 1], indices, values)
         out = np.empty((n, self.n_classes), dtype=np.float32)
-        kernels.gather(*block, 0, n, self.wide, out)
-        out += self.hidden(rows, first, last) @ self.output.T
-        out += self.bias
+        if self.has_wide:
+            kernels.gather(*block, 0, n, self.wide, out)
+        hidden, scorer = self.hidden(rows, first, last), self.scorer
+        if isinstance(scorer, Tiles):
+            score(hidden, scorer, self.has_wide, out)
+        else:
+            output: Any = floats(scorer) if self.is_quantized else scorer
+            if self.has_wide:
+                out += hidden @ output.T
+            else:
+                np.matmul(hidden, output.T, out=out)
+            out += self.bias
         if self.has_crosses:
             active.add_crosses(out, *block, self.cross_starts, self.crosses, N_RANKED)
         return out
@@ -146,7 +232,7 @@ class SparseNetwork:
         """Give the hidden activations of rows ``first:last``: (last - first, n_hidden), float32."""
         n = last - first
         indptr, indices, values = rows
-        hidden = np.empty((n, self.embedding.shape[1]), dtype=np.float32)
+        hidden = np.empty((n, self.n_hidden), dtype=np.float32)
         kernels.gather(indptr[first : last + 1], indices, values, 0, n, self.embedding, hidden)
         kernels.activate(hidden, 0, n, 0.0, 0)
         return hidden
@@ -183,6 +269,13 @@ class SparseNetwork:
         )
         all_weights = weights[found.rows].sum() + weights[targets.rows].sum()
         return float(2 * weights[found.rows[hits]].sum() / all_weights) if all_weights else 0.0
+
+
+def _shape(weights: Weights) -> tuple[int, int]:
+    """Give rows and width, which is 1 where there is one dimension."""
+    if isinstance(weights, Quantized):
+        return weights.n_rows, weights.width
+    return len(weights), weights.shape[1] if weights.ndim == 2 else 1
 
 
 def _random_embeddings(n: int, n_hidden: int, embedding_range: float, seed: int) -> Array:

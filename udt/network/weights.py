@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import config, types
+from numba import config
 from numba.extending import overload
 from numpy.typing import NDArray
 
@@ -237,20 +237,32 @@ def dot_row(weights: Weights, row: Any, x: Array) -> Any:
     return (quantized_dot if isinstance(weights, Quantized) else array_dot)(weights, row, x)
 
 
-def _choose_once(operation: Any, for_arrays: Any, for_quantized: Any) -> None:
-    """Let compiled code choose between kernels when it is compiled, and take them in whole."""
-    options = {key: OPTIONS[key] for key in ("fastmath", "error_model")}
+def offer(operation: Any, usual: Any, special: type, for_special: Any) -> None:
+    """Let compiled code call ``operation``, which stands for a kernel that the types choose.
 
-    @overload(operation, strict=False, jit_options={**options, "forceinline": True})
+    It is ``for_special`` where an argument is of the class ``special``, else ``usual``; either is
+    taken in whole, at no cost.
+    """
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return
+
+    @overload(
+        operation,
+        strict=False,
+        jit_options={
+            "fastmath": OPTIONS["fastmath"],
+            "error_model": OPTIONS["error_model"],
+            "forceinline": True,
+        },
+    )
     def choose(*args: Any) -> Any:
-        is_quantized = any(isinstance(arg, types.BaseNamedTuple) for arg in args)
-        return (for_quantized if is_quantized else for_arrays).py_func
+        is_special = any(getattr(arg, "instance_class", None) is special for arg in args)
+        return (for_special if is_special else usual).py_func
 
 
-if not config.DISABLE_JIT:  # type: ignore[attr-defined]
-    _choose_once(n_rows, array_n_rows, quantized_n_rows)
-    _choose_once(width, array_width, quantized_width)
-    _choose_once(at, array_at, quantized_at)
-    _choose_once(prefetch_row, array_prefetch, quantized_prefetch)
-    _choose_once(add_row, array_add, quantized_add)
-    _choose_once(dot_row, array_dot, quantized_dot)
+offer(n_rows, array_n_rows, Quantized, quantized_n_rows)
+offer(width, array_width, Quantized, quantized_width)
+offer(at, array_at, Quantized, quantized_at)
+offer(prefetch_row, array_prefetch, Quantized, quantized_prefetch)
+offer(add_row, array_add, Quantized, quantized_add)
+offer(dot_row, array_dot, Quantized, quantized_dot)

@@ -1,0 +1,508 @@
+"""Integer products of hidden activations with the quantised weights of many classes.
+
+Activations become integers of 8 bits with one scale a row, products are added up as int32, and the
+sums are scaled to logits. Where the processor has an instruction for dot products of bytes, the
+weights of sixteen classes meet four activations of a row in one; elsewhere, the same integers come
+from products of 16 bits.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import config, types
+from numpy.typing import NDArray
+
+from udt.compilation import intrinsic, kernel
+from udt.network.weights import Quantized, Weights, dot_row, half, offer
+
+Array = NDArray[Any]
+#: Classes of a tile, and weights of a class that lie side by side in it.
+TILE, STEP = 16, 4
+#: What is added to integers from -127 to 127, for instructions that take weights as not negative.
+OFFSET = 128
+#: Rows that pass over all tiles together: they, and where their logits go, stay in fast caches.
+ROWS_PER_PASS = 16
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+
+class Tiles(NamedTuple):
+    """The quantised weights of classes, in the order in which they are multiplied.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_bytes,), uint8
+        Tiles of 16 classes; in each, for every 4 weights, those of each class. A code is an integer
+        plus 128; with 4 bits plus 8, and a byte holds one weight in its lower half and the one that
+        stands 4 weights later in its upper half.
+    scales : ndarray of shape (n_tiles, n_parts, 16), float32
+    bias : ndarray of shape (n_tiles * 16,), float32
+    n_classes, width, bits : int
+    n_parts, part : int
+        Parts of a row of weights with a scale each, and their length.
+    """
+
+    codes: Array
+    scales: Array
+    bias: Array
+    n_classes: int
+    width: int
+    bits: int
+    n_parts: int
+    part: int
+
+
+# ----------------------------------------------------------------------------- machine instructions
+
+
+def _features() -> set[str]:
+    """Give the processor features that kernels are compiled for."""
+    named = config.CPU_FEATURES  # type: ignore[attr-defined]
+    if named is not None:
+        return {name[1:] for name in named.split(",") if name.startswith("+")}
+    if config.CPU_NAME == "generic":  # type: ignore[attr-defined]
+        return set()
+    return {name for name, there in binding.get_host_cpu_features().items() if there}
+
+
+def _dot_instruction(features: set[str], machine: str) -> tuple[str, int] | None:
+    """Give LLVM's name of a dot product of bytes and how many bytes it takes, if there is one."""
+    if machine in ("aarch64", "arm64") and "dotprod" in features:
+        return "llvm.aarch64.neon.sdot.v4i32.v16i8", 16
+    if machine in ("x86_64", "AMD64") and {"avx512vnni", "avx512vl"} <= features:
+        return "llvm.x86.avx512.vpdpbusd.512", 64
+    if machine in ("x86_64", "AMD64") and "avxvnni" in features:
+        return "llvm.x86.avx512.vpdpbusd.256", 32
+    return None
+
+
+INSTRUCTION = _dot_instruction(_features(), platform.machine())
+#: How activations are kept: as the dot product takes them, or ready for products of 16 bits.
+ACTIVATION = np.dtype(np.int16 if INSTRUCTION is None else np.int8)
+#: Rows whose sums fit the registers together.
+ROWS = 2 if INSTRUCTION is None else 8
+
+
+def _vector(type_: ir.Type, n: int) -> ir.Type:
+    return ir.VectorType(type_, n)
+
+
+def _splat(builder: Any, scalar: Any, n: int) -> Any:
+    """Repeat a scalar ``n`` times."""
+    undefined = ir.Constant(_vector(scalar.type, n), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, _I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(_vector(_I32, n), [0] * n))
+
+
+def _load(builder: Any, pointer: Any, type_: ir.Type) -> Any:
+    """Load what lies at a pointer to bytes, aligned or not."""
+    return builder.load(builder.bitcast(pointer, type_.as_pointer()), align=1)
+
+
+class _Products:
+    """Multiplies 16-bit activations: the sum of each two products is one int32."""
+
+    n_bytes = 16  # of weights in a register
+    sums = _vector(_I32, 8)
+    is_signed = False
+
+    def load(self, builder: Any, pointer: Any) -> Any:
+        """Load four activations, for each class of a register."""
+        return builder.bitcast(_splat(builder, _load(builder, pointer, _I64), 4), _vector(_I16, 16))
+
+    def widen(self, builder: Any, codes: Any) -> Any:
+        return builder.zext(codes, _vector(_I16, 16))
+
+    def add(self, builder: Any, sums: Any, codes: Any, activations: Any) -> Any:
+        wide = _vector(_I32, 16)
+        products = builder.mul(builder.sext(codes, wide), builder.sext(activations, wide))
+        return builder.add(sums, self._add_neighbours(builder, products, products))
+
+    def finish(self, builder: Any, sums: list[Any]) -> list[Any]:
+        """Give the sums of eight classes each."""
+        pairs = zip(sums[::2], sums[1::2], strict=True)
+        return [self._add_neighbours(builder, a, b) for a, b in pairs]
+
+    @staticmethod
+    def _add_neighbours(builder: Any, a: Any, b: Any) -> Any:
+        n = a.type.count if a is b else 2 * a.type.count
+        even, odd = (
+            builder.shuffle_vector(a, b, ir.Constant(_vector(_I32, n // 2), list(range(i, n, 2))))
+            for i in (0, 1)
+        )
+        return builder.add(even, odd)
+
+
+class _DotProducts:
+    """Multiplies 8-bit activations by a dot-product instruction: four products are one int32."""
+
+    def __init__(self, name: str, n_bytes: int) -> None:
+        self.name = name
+        self.n_bytes = n_bytes
+        self.sums = _vector(_I32, n_bytes // 4)
+        self.is_signed = "sdot" in name  # takes codes less the offset
+
+    def load(self, builder: Any, pointer: Any) -> Any:
+        """Load four activations, for each class of a register."""
+        splat = _splat(builder, _load(builder, pointer, _I32), self.n_bytes // 4)
+        return builder.bitcast(splat, _vector(_I8, self.n_bytes))
+
+    def widen(self, builder: Any, codes: Any) -> Any:
+        if not self.is_signed:
+            return codes
+        return builder.xor(codes, ir.Constant(codes.type, [OFFSET] * self.n_bytes))
+
+    def add(self, builder: Any, sums: Any, codes: Any, activations: Any) -> Any:
+        # As vectors of int32, which LLVM takes in every version.
+        packed = codes.type if self.is_signed else self.sums
+        kinds = [self.sums, packed, packed]
+        function = builder.module.declare_intrinsic(
+            self.name, (), ir.FunctionType(self.sums, kinds)
+        )
+        arguments = [builder.bitcast(x, packed) for x in (codes, activations)]
+        return builder.call(function, [sums, *arguments])
+
+    def finish(self, builder: Any, sums: list[Any]) -> list[Any]:
+        return sums
+
+
+def _add_plainly(
+    codes: Array, begin: int, activations: Array, row: int, first: int, n_steps: int,
+    zeros: Array, part: int, factors: Array, scales: Array, tile: int, bias: Array, keeps: bool,
+    out: Array, column: int, *, n_rows: int,
+) -> None:  # fmt: skip
+    """Do what `add_part` does, in NumPy."""
+    n = n_steps * STEP
+    weights = codes[begin : begin + n * TILE].reshape(n_steps, TILE, STEP).astype(np.int32)
+    rows = slice(row, row + n_rows)
+    x = activations[rows, first : first + n].astype(np.int32)
+    sums = np.einsum("scd,rsd->rc", weights, x.reshape(n_rows, n_steps, STEP))
+    sums -= zeros[rows, part, np.newaxis]
+    total = sums.astype(np.float32) * factors[rows, np.newaxis] * scales[tile, part]
+    if part == 0:
+        total = total + bias[tile * TILE : (tile + 1) * TILE]
+    here = out[rows, column : column + TILE]
+    here[:] = here + total if keeps else total
+
+
+def _add_part(n_rows: int) -> Callable[..., None]:
+    """Make the intrinsic that scores so many rows for a tile of classes."""
+
+    @intrinsic(partial(_add_plainly, n_rows=n_rows))
+    def add_part(
+        typingctx: Any, codes: Any, begin: Any, activations: Any, row: Any, first: Any,
+        n_steps: Any, zeros: Any, part: Any, factors: Any, scales: Any, tile: Any, bias: Any,
+        keeps: Any, out: Any, column: Any,
+    ) -> Any:  # fmt: skip
+        """Add one part of the products of rows ``row:row + n_rows`` with a tile to logits.
+
+        The part has ``n_steps`` times 4 weights, whose codes begin at byte ``begin``, and whose
+        activations begin at column ``first``. The bias is added with part 0. Without ``keeps``,
+        what ``out`` holds does not count.
+        """
+        integer = types.int64
+        signature = types.void(
+            codes, integer, activations, integer, integer, integer, zeros, integer, factors,
+            scales, integer, bias, types.boolean, out, integer,
+        )  # fmt: skip
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            arguments = [
+                context.make_array(kind)(context, builder, value)
+                if isinstance(kind, types.Array)
+                else value
+                for kind, value in zip(signature.args, args, strict=True)
+            ]
+            unit: Any = _Products()
+            if signature.args[2].dtype == types.int8:
+                assert INSTRUCTION is not None
+                unit = _DotProducts(*INSTRUCTION)
+            _emit(builder, unit, n_rows, *arguments)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return add_part
+
+
+def _emit(
+    builder: Any, unit: Any, n_rows: int, codes: Any, begin: Any, activations: Any, row: Any,
+    first: Any, n_steps: Any, zeros: Any, part: Any, factors: Any, scales: Any, tile: Any,
+    bias: Any, keeps: Any, out: Any, column: Any,
+) -> None:  # fmt: skip
+    """Write the code of `add_part`."""
+    rows = [builder.add(row, _I64(r)) for r in range(n_rows)]
+    inputs = [_pointer(builder, activations, r, first) for r in rows]
+    weights = _pointer(builder, codes, begin)
+    sums = _emit_loop(builder, unit, weights, inputs, n_steps)
+    is_first = builder.icmp_signed("==", part, _I64(0))
+    for number, row_sums in zip(rows, sums, strict=True):
+        zero = builder.load(_pointer(builder, zeros, number, part))
+        factor = builder.load(_pointer(builder, factors, number))
+        lane = 0
+        for total in unit.finish(builder, row_sums):
+            n = total.type.count
+            floats = _vector(ir.FloatType(), n)
+            none = ir.Constant(floats, [0.0] * n)
+            if not unit.is_signed:
+                total = builder.sub(total, _splat(builder, zero, n))
+            x = builder.fmul(builder.sitofp(total, floats), _splat(builder, factor, n))
+            scale = _pointer(builder, scales, tile, part, _I64(lane))
+            x = builder.fmul(x, _load(builder, scale, floats))
+            at = builder.add(builder.mul(tile, _I64(TILE)), _I64(lane))
+            constant = _load(builder, _pointer(builder, bias, at), floats)
+            x = builder.fadd(x, builder.select(is_first, constant, none))
+            place = _pointer(builder, out, number, builder.add(column, _I64(lane)))
+            kept = builder.select(keeps, _load(builder, place, floats), none)
+            place = builder.bitcast(place, floats.as_pointer())
+            builder.store(builder.fadd(x, kept), place, align=4)
+            lane += n
+
+
+def _pointer(builder: Any, array: Any, *indices: Any) -> Any:
+    """Give a pointer into a contiguous array."""
+    at = indices[0]
+    for axis, index in enumerate(indices[1:], 1):
+        at = builder.add(builder.mul(at, builder.extract_value(array.shape, axis)), index)
+    return builder.gep(array.data, [at])
+
+
+def _emit_loop(builder: Any, unit: Any, weights: Any, inputs: list[Any], n_steps: Any) -> Any:
+    """Write a loop over weights, four of each class at a time, with all sums in registers."""
+    registers = range(TILE * STEP // unit.n_bytes)
+    kind = _vector(_I8, unit.n_bytes)
+    before = builder.block
+    loop = builder.append_basic_block("products")
+    after = builder.append_basic_block("scale")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    step = builder.phi(_I64)
+    step.add_incoming(_I64(0), before)
+    sums = [[builder.phi(unit.sums) for _ in registers] for _ in inputs]
+    at = builder.gep(weights, [builder.mul(step, _I64(TILE * STEP))])
+    loaded = [
+        unit.widen(builder, _load(builder, builder.gep(at, [_I64(i * unit.n_bytes)]), kind))
+        for i in registers
+    ]
+    totals = []
+    for pointer, row_sums in zip(inputs, sums, strict=True):
+        four = unit.load(builder, builder.gep(pointer, [builder.mul(step, _I64(STEP))]))
+        row_totals = [
+            unit.add(builder, total, codes, four)
+            for total, codes in zip(row_sums, loaded, strict=True)
+        ]
+        for phi, total in zip(row_sums, row_totals, strict=True):
+            phi.add_incoming(ir.Constant(unit.sums, [0] * unit.sums.count), before)
+            phi.add_incoming(total, loop)
+        totals.append(row_totals)
+    following = builder.add(step, _I64(1))
+    step.add_incoming(following, loop)
+    builder.cbranch(builder.icmp_signed("<", following, n_steps), loop, after)
+    builder.position_at_end(after)
+    return totals
+
+
+add_rows, add_one = _add_part(ROWS), _add_part(1)
+
+
+# ------------------------------------------------------------------------------------------ kernels
+
+
+@kernel
+def quantize_activations(
+    hidden: Array, n_parts: int, part: int, codes: Array, factors: Array, zeros: Array
+) -> None:
+    """Turn rows into integers from -127 to 127, times a factor each.
+
+    Rows of ``codes`` are padded with zeros. ``zeros[i, j]`` receives what the offset of the
+    weights' codes adds to their products with part ``j``.
+    """
+    width = hidden.shape[1]
+    for i in range(hidden.shape[0]):
+        peak = np.float32(0)
+        for d in range(width):
+            peak = max(peak, abs(hidden[i, d]))
+        factors[i] = peak / np.float32(127)
+        inverse = np.float32(127) / peak if peak > 0 else np.float32(0)
+        for d in range(width):
+            codes[i, d] = np.int32(np.rint(hidden[i, d] * inverse))
+        for d in range(width, codes.shape[1]):
+            codes[i, d] = 0
+        for j in range(n_parts):
+            total = np.int32(0)
+            for d in range(j * part, min((j + 1) * part, width)):
+                total += np.int32(codes[i, d])
+            zeros[i, j] = total * np.int32(OFFSET)
+
+
+@kernel
+def unpack(halves: Array, begin: int, codes: Array) -> None:
+    """Write a tile of codes of 8 bits from one of 4 bits, which begins at ``halves[begin]``."""
+    run = TILE * STEP
+    more = np.uint8(OFFSET - 8)
+    for at in range(0, codes.shape[0], 2 * run):
+        both = halves[begin + at // 2 : begin + at // 2 + run]
+        lower, upper = codes[at : at + run], codes[at + run : at + 2 * run]
+        for i in range(run):
+            lower[i] = np.uint8(both[i] & np.uint8(15)) + more
+        for i in range(run):
+            upper[i] = np.uint8(both[i] >> np.uint8(4)) + more
+
+
+@kernel
+def add_tile(
+    tiles: Tiles, tile: int, weights: Array, begin: int, codes: Array, factors: Array,
+    zeros: Array, n: int, keeps: bool, out: Array, column: int,
+) -> None:  # fmt: skip
+    """Add the products of ``n`` rows of activations with a tile to logits.
+
+    The tile's weights begin at ``weights[begin]``, 8 bits each.
+    """
+    for j in range(tiles.n_parts):
+        first = j * tiles.part
+        last = first + tiles.part if j + 1 < tiles.n_parts else codes.shape[1]
+        n_steps, at = (last - first) // STEP, begin + first * TILE
+        many = n - n % ROWS
+        for i in range(0, many, ROWS):
+            add_rows(
+                weights, at, codes, i, first, n_steps, zeros, j, factors, tiles.scales, tile,
+                tiles.bias, keeps or j > 0, out, column,
+            )  # fmt: skip
+        for i in range(many, n):
+            add_one(
+                weights, at, codes, i, first, n_steps, zeros, j, factors, tiles.scales, tile,
+                tiles.bias, keeps or j > 0, out, column,
+            )  # fmt: skip
+
+
+@kernel
+def add_products(hidden: Array, tiles: Tiles, keeps: bool, codes: Array, out: Array) -> None:
+    """Add the products of rows with all classes, and the bias, to their logits.
+
+    ``codes``, for the activations of some rows, is padded to whole steps. Without ``keeps``, what
+    ``out`` holds does not count.
+    """
+    at_once = codes.shape[0]
+    factors = np.empty(at_once, dtype=np.float32)
+    zeros = np.empty((at_once, tiles.n_parts), dtype=np.int32)
+    edge = np.empty((at_once, TILE), dtype=np.float32)
+    size = codes.shape[1] * TILE
+    unpacked = np.empty(size, dtype=np.uint8)
+    n_tiles = (tiles.n_classes + TILE - 1) // TILE
+    for first in range(0, hidden.shape[0], at_once):
+        rows = hidden[first : first + at_once]
+        n = rows.shape[0]
+        quantize_activations(rows, tiles.n_parts, tiles.part, codes, factors, zeros)
+        logits = out[first : first + at_once]
+        for tile in range(n_tiles):
+            weights, begin = tiles.codes, tile * size
+            if tiles.bits == 4:
+                unpack(tiles.codes, tile * size // 2, unpacked)
+                weights, begin = unpacked, 0
+            column = tile * TILE
+            rest = tiles.n_classes - column
+            if rest >= TILE:
+                add_tile(
+                    tiles, tile, weights, begin, codes, factors, zeros, n, keeps, logits, column
+                )
+                continue
+            for i in range(n):  # logits have no room for a whole tile
+                for c in range(rest):
+                    edge[i, c] = logits[i, column + c]
+            add_tile(tiles, tile, weights, begin, codes, factors, zeros, n, keeps, edge, 0)
+            for i in range(n):
+                for c in range(rest):
+                    logits[i, column + c] = edge[i, c]
+
+
+@kernel
+def fill_tiles(weights: Quantized, n_steps: int, codes: Array) -> None:
+    """Write the codes of weights in the order of tiles, into bytes of zero."""
+    n_tile = (n_steps * TILE * STEP * weights.bits) >> 3
+    for c in range((weights.n_rows + TILE - 1) // TILE * TILE):
+        begin = c // TILE * n_tile + c % TILE * STEP
+        row = c * weights.stride
+        for d in range(n_steps * STEP):
+            is_weight = c < weights.n_rows and d < weights.width
+            if weights.bits == 8:
+                code = np.int32(weights.codes[row + d]) if is_weight else np.int32(0)
+                codes[begin + d // STEP * TILE * STEP + d % STEP] = code + np.int32(OFFSET)
+            else:
+                code = np.int32(0)
+                if is_weight:
+                    code = np.int32(half(weights.codes[(row + d) >> 1], (row + d) & 1 == 1))
+                shift = np.int32(4 if d // STEP & 1 else 0)
+                at = begin + d // (2 * STEP) * TILE * STEP + d % STEP
+                codes[at] |= np.uint8((code + np.int32(8)) << shift)
+
+
+def steps(width: int, bits: int) -> int:
+    """Give how many times four weights a class has in a tile."""
+    at_once = STEP * 8 // bits
+    return -(-width // at_once) * 8 // bits
+
+
+def make_tiles(weights: Quantized, bias: Array) -> Tiles:
+    """Lay out the quantised weights of classes for their products."""
+    n_tiles = -(-weights.n_rows // TILE)
+    n_steps = steps(weights.width, weights.bits)
+    codes = np.zeros(n_tiles * n_steps * TILE * STEP * weights.bits // 8, dtype=np.uint8)
+    fill_tiles(weights, n_steps, codes)
+    rows = np.arange(n_tiles * TILE).reshape(n_tiles, 1, TILE)
+    parts = np.arange(weights.n_parts)[:, np.newaxis]
+    blocks = (np.minimum(rows, weights.n_rows - 1) * weights.n_parts + parts) >> weights.shift
+    scales = (weights.scales[blocks].astype(np.uint32) << 16).view(np.float32)
+    padded = np.zeros(n_tiles * TILE, dtype=np.float32)
+    padded[: len(bias)] = bias
+    return Tiles(
+        codes, scales, padded, weights.n_rows, weights.width, weights.bits, weights.n_parts,
+        weights.part,
+    )  # fmt: skip
+
+
+@kernel
+def score_row_plainly(hidden: Array, output: Weights, bias: Array, out: Array) -> None:
+    """Add the products of one row with all classes, and the bias, to its logits."""
+    for c in range(bias.shape[0]):
+        out[0, c] += bias[c] + dot_row(output, c, hidden[0])
+
+
+_ACTIVATION = ACTIVATION.type
+
+
+@kernel
+def score_row_by_tiles(hidden: Array, output: Tiles, bias: Array, out: Array) -> None:
+    """Do what `score_row_plainly` does, by tiles, which hold the bias."""
+    n_steps = output.codes.shape[0] * 8 // output.bits // (output.bias.shape[0] * STEP)
+    codes = np.empty((1, n_steps * STEP), dtype=_ACTIVATION)
+    add_products(hidden, output, True, codes, out)
+
+
+def score_row(hidden: Array, output: Weights | Tiles, bias: Array, out: Array) -> None:
+    """Add the products of one row with all classes, and the bias, to its logits."""
+    by_tiles = isinstance(output, Tiles)
+    (score_row_by_tiles if by_tiles else score_row_plainly)(hidden, output, bias, out)
+
+
+offer(score_row, score_row_plainly, Tiles, score_row_by_tiles)
+
+
+def score(hidden: Array, tiles: Tiles, keeps: bool, out: Array) -> None:
+    """Give logits, or add to them: the products of hidden activations with classes, and the bias.
+
+    Parameters
+    ----------
+    hidden : ndarray of shape (n, width), float32
+    tiles : Tiles
+    keeps : bool
+        Whether to add to what ``out`` holds.
+    out : ndarray of shape (n, n_classes), float32, C-contiguous
+    """
+    at_once = max(1, min(ROWS_PER_PASS, len(hidden)))
+    codes = np.empty((at_once, STEP * steps(tiles.width, tiles.bits)), dtype=ACTIVATION)
+    add_products(hidden, tiles, keeps, codes, out)
