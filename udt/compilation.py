@@ -10,11 +10,15 @@ from numba import config, extending, njit
 
 #: Options of every kernel. The fastmath flags let LLVM reorder sums and fuse multiply-adds, which
 #: vectorises reductions, but leave out "nnan" and "ninf": diverging training must stay visible.
+#: Kernels are inlined where others call them: numba counts references to arrays at calls that are
+#: left, and LLVM's own choice differs between code compiled here and code read from the cache,
+#: and so do the last bits of sums.
 OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "fastmath": {"contract", "reassoc", "nsz", "arcp"},
     "error_model": "numpy",
+    "forceinline": True,
 }
 
 _uncached_warning_shown = False

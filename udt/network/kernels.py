@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
-from udt.intrinsics import bits_of, float_of
-from udt.network.weights import Weights, add_row, n_rows, prefetch_row
+from udt.intrinsics import bits_of, float_of, prefetch, widen
+from udt.network.weights import Quantized, Weights, add_part, add_row, n_rows, offer, prefetch_row
 
 Array = NDArray[Any]
 #: How many entries ahead rows of weights are asked for: they are scattered over a large table.
@@ -79,14 +79,10 @@ def copy_rows(
 
 
 @kernel
-def gather(
-    indptr: Array, indices: Array, values: Array, first: int, last: int, weights: Weights,
-    out: Array,
-) -> None:  # fmt: skip
-    """Sum ``value * weights[index]`` over each of rows ``first:last`` into ``out[first:last]``.
-
-    Indices past the last row of ``weights`` count as zero.
-    """
+def gather_arrays(
+    indptr: Array, indices: Array, values: Array, first: int, last: int, weights: Array, out: Array
+) -> None:
+    """Do what `gather` does, of weights in an array."""
     n = n_rows(weights)
     end = indptr[last]
     for i in range(first, last):
@@ -100,6 +96,54 @@ def gather(
             value = values[j]
             if index < n and value != 0:
                 add_row(total, weights, index, value)
+
+
+@kernel
+def gather_quantized(
+    indptr: Array, indices: Array, values: Array, first: int, last: int, weights: Quantized,
+    out: Array,
+) -> None:  # fmt: skip
+    """Do what `gather` does, of integers with scales."""
+    # Taken out of the tuple here: numba would count references to them at each row of weights.
+    codes, scales, bits, shift = weights.codes, weights.scales, weights.bits, weights.shift
+    n, stride, n_parts, part = weights.n_rows, weights.stride, weights.n_parts, weights.part
+    n_bytes = (stride * bits + 7) >> 3
+    end = indptr[last]
+    for i in range(first, last):
+        total = out[i]
+        for d in range(total.shape[0]):
+            total[d] = 0
+        for j in range(indptr[i], indptr[i + 1]):
+            if j + AHEAD < end and indices[j + AHEAD] < n:
+                begin = (indices[j + AHEAD] * stride * bits) >> 3
+                for byte in range(0, n_bytes, 64):
+                    prefetch(codes, begin + byte)
+            row = np.int64(indices[j])
+            value = values[j]
+            if row < n and value != 0:
+                if n_parts == 1:
+                    add_part(total, codes, row * stride, bits, value * widen(scales[row >> shift]))
+                else:
+                    for k in range(n_parts):
+                        begin = k * part
+                        scale = value * widen(scales[row * n_parts + k])
+                        there = total[begin : begin + part]
+                        add_part(there, codes, row * stride + begin, bits, scale)
+
+
+def gather(
+    indptr: Array, indices: Array, values: Array, first: int, last: int, weights: Weights,
+    out: Array,
+) -> None:  # fmt: skip
+    """Sum ``value * weights[index]`` over each of rows ``first:last`` into ``out[first:last]``.
+
+    Indices past the last row of ``weights`` count as zero.
+    """
+    by_storage = gather_quantized if isinstance(weights, Quantized) else gather_arrays
+    by_storage(indptr, indices, values, first, last, weights, out)
+
+
+offer(gather, gather_arrays, Quantized, gather_quantized)
 
 
 @kernel

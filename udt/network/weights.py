@@ -131,55 +131,62 @@ def half(byte: Any, upper: bool) -> Any:
 @kernel
 def quantized_at(weights: Quantized, i: int) -> Any:
     """Give weight ``i`` of rows of width 1."""
-    code = weights.codes[i] if weights.bits == 8 else half(weights.codes[i >> 1], i & 1 == 1)
+    is_byte = weights.bits == 8
+    byte = weights.codes[i if is_byte else i >> 1]  # without branches, which cost more here
+    code = np.int32(byte) if is_byte else np.int32(half(byte, i & 1 == 1))
     return np.float32(code) * widen(weights.scales[i >> weights.shift])
 
 
 @kernel
 def quantized_prefetch(weights: Quantized, row: int) -> None:
-    """Ask for a row, and for its scale."""
-    n_bytes = (weights.stride * weights.bits) >> 3
+    """Ask for a row; scales are few enough to be near."""
     begin = (row * weights.stride * weights.bits) >> 3
-    for d in range(0, n_bytes + 1, 64):
-        prefetch(weights.codes, begin + d)
-    prefetch(weights.scales, (row * weights.n_parts) >> weights.shift)
+    end = ((row + 1) * weights.stride * weights.bits) >> 3
+    prefetch(weights.codes, begin)
+    for at in range(begin + 64, end, 64):
+        prefetch(weights.codes, at)
 
 
 @kernel
-def add_codes(total: Array, codes: Array, factor: Any) -> None:
-    """Add ``factor`` times each byte of ``codes`` to ``total``."""
+def add_codes(total: Array, codes: Array, begin: int, factor: Any) -> None:
+    """Add ``factor`` times bytes from ``begin`` on to ``total``."""
+    first = np.uint64(begin)  # for numba would look whether a signed index is negative
     for d in range(total.shape[0]):
-        total[d] += factor * np.float32(codes[d])
+        total[d] += factor * np.float32(codes[first + np.uint64(d)])
 
 
 @kernel
-def add_halves(total: Array, codes: Array, first: int, factor: Any) -> None:
-    """Add ``factor`` times each half of bytes to ``total``, from half number ``first`` on."""
+def add_halves(total: Array, codes: Array, begin: int, factor: Any) -> None:
+    """Add ``factor`` times halves of bytes, from half number ``begin`` on, to ``total``."""
     n = total.shape[0]
-    if first & 1:
-        for d in range(n):
-            code = half(codes[(first + d) >> 1], (first + d) & 1 == 1)
-            total[d] += factor * np.float32(code)
-        return
-    pairs = codes[first >> 1 : (first + n + 1) >> 1]
-    for i in range(n >> 1):
-        total[2 * i] += factor * np.float32(half(pairs[i], False))
-        total[2 * i + 1] += factor * np.float32(half(pairs[i], True))
-    if n & 1:
-        total[n - 1] += factor * np.float32(half(pairs[n >> 1], False))
+    n_pairs = 0 if begin & 1 else n >> 1
+    first = np.uint64(begin >> 1)
+    for i in range(n_pairs):
+        both = codes[first + np.uint64(i)]
+        total[2 * i] += factor * np.float32(half(both, False))
+        total[2 * i + 1] += factor * np.float32(half(both, True))
+    for d in range(2 * n_pairs, n):
+        code = half(codes[(begin + d) >> 1], (begin + d) & 1 == 1)
+        total[d] += factor * np.float32(code)
+
+
+@kernel
+def add_part(total: Array, codes: Array, begin: int, bits: int, factor: Any) -> None:
+    """Add ``factor`` times codes from number ``begin`` on to ``total``."""
+    if bits == 8:
+        add_codes(total, codes, begin, factor)
+    else:
+        add_halves(total, codes, begin, factor)
 
 
 @kernel
 def quantized_add(total: Array, weights: Quantized, row: int, factor: Any) -> None:
     """Add ``factor`` times a row to ``total``."""
-    first = row * weights.stride
+    codes, scales = weights.codes, weights.scales
     for j in range(weights.n_parts):
-        scale = factor * widen(weights.scales[(row * weights.n_parts + j) >> weights.shift])
-        begin, end = j * weights.part, min((j + 1) * weights.part, weights.width)
-        if weights.bits == 8:
-            add_codes(total[begin:end], weights.codes[first + begin : first + end], scale)
-        else:
-            add_halves(total[begin:end], weights.codes, first + begin, scale)
+        first, last = j * weights.part, min((j + 1) * weights.part, weights.width)
+        scale = factor * widen(scales[(row * weights.n_parts + j) >> weights.shift])
+        add_part(total[first:last], codes, row * weights.stride + first, weights.bits, scale)
 
 
 @kernel
