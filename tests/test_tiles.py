@@ -79,7 +79,8 @@ def check(hidden, weights, bits, block=None, bias=None):
         np.testing.assert_array_equal(alone[0], actual[i])
         row = start[i : i + 1].copy()
         score_row(hidden[i : i + 1], tiles, bias, row)
-        np.testing.assert_array_equal(row[0], more[i])
+        # Compiled apart from a batch, sums of three numbers may be made in another order.
+        assert np.all(np.abs(row[0] - more[i]) <= 3e-7 * (size[i] + np.abs(start[i])))
     return actual
 
 
