@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from udt.features.ready import ReadyFeatures
-from udt.threads import Pool, effective_n_jobs
+from udt.threads import Pool, effective_n_jobs, single_threaded_blas
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -40,11 +40,11 @@ def quantize(
             f"The model is quantised already ({model.quantization_['bits']} bits): quantise the "
             "one that it was made from."
         )
-    if isinstance(bits, bool) or bits not in (8, 4):
+    if not (_is_whole(bits) and bits in (8, 4)):
         raise ValueError(f"bits={bits!r}: give 8 or 4.")
-    is_block = isinstance(block, Integral) and not isinstance(block, bool) and block >= 8
-    if not (block is None or is_block):
+    if not (block is None or (_is_whole(block) and block >= 8)):
         raise ValueError(f"block={block!r}: give None, or a whole number from 8 on.")
+    bits, block = int(bits), None if block is None else int(block)
     is_share = isinstance(prune, Real) and not isinstance(prune, bool) and 0 <= float(prune) < 1
     if not is_share:
         raise ValueError(f"prune={prune!r}: give a share of the n-grams, from 0 to below 1.")
@@ -59,12 +59,12 @@ def quantize(
             for name, weights in network.weights().items()
         }  # fmt: skip
     smaller.network_ = type(network)(**arrays)
-    smaller.quantization_ = {
-        "bits": int(bits),
-        "block": None if block is None else int(block),
-        "prune": float(prune),
-    }
+    smaller.quantization_ = {"bits": bits, "block": block, "prune": float(prune)}
     return smaller
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _whole(model: UDTClassifier) -> tuple[Any, Any]:
@@ -89,8 +89,9 @@ def _prune(model: UDTClassifier, share: float) -> tuple[Any, Any]:
     effect = np.zeros(sum(map(len, featurizer.ids_)), dtype=np.float32)
     effect[: len(network.wide)] = _lengths(network.wide)
     if network.n_hidden:
-        values, vectors = np.linalg.eigh(network.output.T @ network.output)
-        steps = network.embedding @ (vectors * np.sqrt(np.maximum(values, 0)))
+        with single_threaded_blas():  # whose bits choose what to drop
+            values, vectors = np.linalg.eigh(network.output.T @ network.output)
+            steps = network.embedding @ (vectors * np.sqrt(np.maximum(values, 0)))
         effect[: len(steps)] += _lengths(steps)
     keep = featurizer._choose(effect, share)
     return featurizer._pruned(keep), network.pruned(keep)
@@ -133,9 +134,10 @@ class Comparison:
             ("model file, MB", self.file_bytes, 1e6),
             (f"predict {self.n_rows} rows, s", self.seconds, 1),
         ):
-            ratio = before / max(after, 1e-12)
+            more, less = max(before, after), max(min(before, after), 1e-12)
             row = f"{name:<22}{before / unit:>12.3f}{after / unit:>12.3f}"
-            lines.append(f"{row}   {ratio:.2f} times " + ("less" if ratio >= 1 else "that"))
+            change = "less" if before >= after else "more"
+            lines.append(f"{row}   {more / less:.2f} times {change}")
         if self.scores is not None:
             before, after = (100 * score for score in self.scores)
             row = f"{'score, %':<22}{before:>12.2f}{after:>12.2f}"
@@ -166,7 +168,7 @@ def compare(
     Raises
     ------
     ValueError
-        If the classes differ.
+        If the classes differ, or ``n_calls`` is below 1.
 
     Examples
     --------
@@ -178,6 +180,10 @@ def compare(
     1.0
     """
     models = before, after
+    for model in models:
+        check_is_fitted(model, "network_")
+    if not (_is_whole(n_calls) and n_calls >= 1):
+        raise ValueError(f"n_calls={n_calls!r}: give a whole number from 1 on.")
     if not np.array_equal(before.classes_, after.classes_):
         raise ValueError("before and after have different classes: give models of one task.")
     answers = [_as_sets(model.predict(X)) for model in models]
