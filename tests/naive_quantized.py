@@ -81,7 +81,7 @@ def activations(hidden):
 def scores(hidden, quantized, bias, block=None):
     """Give logits of exact sums of products of integers: (n, n_classes), float64."""
     x, factors = activations(hidden)
-    weights, numbers = codes(quantized), blocks(*quantized[2:5], block)
+    weights, numbers = codes(quantized), blocks(*quantized.layout[:3].tolist(), block)
     total = np.tile(bias.astype(float), (len(x), 1))
     for first in range(0, quantized.width, quantized.part):
         here = slice(first, first + quantized.part)

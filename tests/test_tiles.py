@@ -66,7 +66,7 @@ def check(hidden, weights, bits, block=None, bias=None):
     tiles = make_tiles(quantized, bias)
     expected = naive.scores(hidden, quantized, bias, block)
     x, factors = naive.activations(hidden)
-    numbers = naive.blocks(*quantized[2:5], block)
+    numbers = naive.blocks(*quantized.layout[:3].tolist(), block)
     dense = np.abs(naive.codes(quantized)) * naive.widen(quantized.scales)[numbers].astype(float)
     size = (np.abs(x) @ dense.T) * factors[:, np.newaxis] + np.abs(bias)
     actual = logits_of(hidden, tiles)

@@ -14,7 +14,7 @@ from udt.network.integers import floats, quantize
 from udt.network.weights import (
     Quantized,
     add_row,
-    at,
+    dot_hashed,
     dot_row,
     n_bytes,
     n_rows,
@@ -70,9 +70,8 @@ def dot_rows(weights, x, out):
 
 
 @kernel
-def all_at(weights, out):
-    for i in range(out.shape[0]):
-        out[i] = at(weights, i)
+def sum_hashed(weights, first, mask, hashes, values):
+    return dot_hashed(weights, first, mask, hashes, values, 0, hashes.shape[0])
 
 
 @pytest.mark.parametrize("x", [0.0, -0.0, 1.5, -3e38, 1e-40, np.inf])
@@ -142,17 +141,19 @@ def test_matrices_of_any_shape(n, n_columns, storage, block, seed):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("n", [0, 1, 2, 63, 64, 65, 1000])
-def test_weights_of_one_dimension(storage, n):
-    weights = normal(n)
-    stored, dense = store(storage, weights)
-    out = np.full(n, np.nan, dtype=np.float32)
-    all_at(stored, out)
-    np.testing.assert_array_equal(out, dense.reshape(-1))
-    for i in range(min(n, 3)):
-        assert at(stored, i) == out[i]
+@pytest.mark.parametrize("n_hashes", [0, 1, 2, 3, 4, 5, 8, 61])
+def test_weights_of_one_dimension_are_found_by_hash(storage, n_hashes):
+    stored, dense = store(storage, normal(1000))
+    hashes = np.arange(n_hashes, dtype=np.uint32) * np.uint32(2654435)
+    values = normal(n_hashes, seed=1)
+    for first, size in ((0, 1), (3, 64), (700, 256)):
+        places = first + (hashes & np.uint32(size - 1)).astype(int)
+        expected = np.float64(values) @ np.float64(dense.reshape(-1)[places])
+        arguments = stored, first, np.uint32(size - 1), hashes, values
+        assert sum_hashed(*arguments) == pytest.approx(expected, abs=1e-4)
+        assert dot_hashed(*arguments, 0, n_hashes) == pytest.approx(expected, abs=1e-4)
     if isinstance(stored, Quantized):
-        assert size_of(stored) == (n, 1)
+        assert size_of(stored) == (1000, 1)
 
 
 @pytest.mark.parametrize("storage", STORAGES)

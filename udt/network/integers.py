@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from udt.compilation import kernel
 from udt.intrinsics import bits_of, widen
-from udt.network.weights import Quantized, Weights, add_row
+from udt.network.weights import N_ROWS, Quantized, Weights, add_row, dimensions
 from udt.threads import Pool, blocks
 
 Array = NDArray[Any]
@@ -44,7 +44,7 @@ def quantize(weights: Array, bits: int, block: int | None, pool: Pool) -> Quanti
     empty = lay_out(len(rows), rows.shape[1], bits, block)
 
     def fill(task: tuple[int, int]) -> None:
-        quantize_blocks(rows, *task, empty, empty.codes, empty.scales)
+        quantize_blocks(rows, *task, empty)
 
     pool.map(fill, blocks(len(empty.scales), _TASK))
     return empty
@@ -83,7 +83,8 @@ def lay_out(
     for array, size, dtype in ((codes, n_bytes, np.int8), (scales, n_blocks, np.uint16)):
         if array.shape != (size,) or array.dtype != dtype:
             raise ValueError(f"{size} numbers of {dtype.__name__} are needed, not {array.shape}")
-    return Quantized(codes, scales, n_rows, width, bits, stride, n_parts, part, shift)
+    layout = np.array([n_rows, width, bits, stride, n_parts, part, shift], dtype=np.int64)
+    return Quantized(codes, scales, layout)
 
 
 @kernel
@@ -93,16 +94,16 @@ def round_up(x: Any) -> Any:
 
 
 @kernel
-def quantize_blocks(
-    weights: Array, first: int, last: int, layout: Quantized, codes: Array, scales: Array
-) -> None:
+def quantize_blocks(weights: Array, first: int, last: int, empty: Quantized) -> None:
     """Round blocks ``first:last`` of weights into zeros laid out for them."""
-    largest = np.float32(127 if layout.bits == 8 else 7)
+    codes, scales, n_rows = empty.codes, empty.scales, empty.layout[N_ROWS]
+    width, bits, stride, n_parts, part, shift = dimensions(empty)
+    largest = np.float32(127 if bits == 8 else 7)
     for b in range(first, last):
-        begin = (b // layout.n_parts) << layout.shift
-        end = min(begin + (1 << layout.shift), layout.n_rows)
-        left = b % layout.n_parts * layout.part
-        right = min(left + layout.part, layout.width)
+        begin = (b // n_parts) << shift
+        end = min(begin + (1 << shift), n_rows)
+        left = b % n_parts * part
+        right = min(left + part, width)
         peak = np.float32(0)
         for r in range(begin, end):
             for d in range(left, right):
@@ -111,14 +112,14 @@ def quantize_blocks(
         scale = widen(scales[b])
         inverse = np.float32(1) / scale if scale > 0 else np.float32(0)
         for r in range(begin, end):
-            row = r * layout.stride
+            row = r * stride
             for d in range(left, right):
                 code = np.int32(np.rint(widen(weights[r, d]) * inverse))
-                if layout.bits == 8:
+                if bits == 8:
                     codes[row + d] = code
                 else:
-                    shift = np.int32(4 if (row + d) & 1 else 0)
-                    codes[(row + d) >> 1] |= np.int8((code & np.int32(15)) << shift)
+                    upper = np.int32(4 if (row + d) & 1 else 0)
+                    codes[(row + d) >> 1] |= np.int8((code & np.int32(15)) << upper)
 
 
 @kernel

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from udt.compilation import kernel
 from udt.intrinsics import bits_of, float_of, prefetch, widen
-from udt.network.weights import Quantized, Weights, add_part, add_row, n_rows, offer, prefetch_row
+from udt.network.weights import (
+    Quantized,
+    Weights,
+    add_part,
+    add_row,
+    dimensions,
+    n_rows,
+    offer,
+    prefetch_row,
+)
 
 Array = NDArray[Any]
 #: How many entries ahead rows of weights are asked for: they are scattered over a large table.
@@ -105,8 +114,8 @@ def gather_quantized(
 ) -> None:  # fmt: skip
     """Do what `gather` does, of integers with scales."""
     # Taken out of the tuple here: numba would count references to them at each row of weights.
-    codes, scales, bits, shift = weights.codes, weights.scales, weights.bits, weights.shift
-    n, stride, n_parts, part = weights.n_rows, weights.stride, weights.n_parts, weights.part
+    codes, scales, n = weights.codes, weights.scales, n_rows(weights)
+    _, bits, stride, n_parts, part, shift = dimensions(weights)
     n_bytes = (stride * bits + 7) >> 3
     end = indptr[last]
     for i in range(first, last):

@@ -19,7 +19,7 @@ from numba import config, types
 from numpy.typing import NDArray
 
 from udt.compilation import intrinsic, kernel
-from udt.network.weights import Quantized, Weights, dot_row, half, offer
+from udt.network.weights import N_ROWS, Quantized, Weights, dimensions, dot_row, half, offer
 
 Array = NDArray[Any]
 #: Classes of a tile, and weights of a class that lie side by side in it.
@@ -423,13 +423,15 @@ def add_products(hidden: Array, tiles: Tiles, keeps: bool, codes: Array, out: Ar
 @kernel
 def fill_tiles(weights: Quantized, n_steps: int, codes: Array) -> None:
     """Write the codes of weights in the order of tiles, into bytes of zero."""
-    n_tile = (n_steps * TILE * STEP * weights.bits) >> 3
-    for c in range((weights.n_rows + TILE - 1) // TILE * TILE):
+    n_rows = weights.layout[N_ROWS]
+    width, bits, stride, _, _, _ = dimensions(weights)
+    n_tile = (n_steps * TILE * STEP * bits) >> 3
+    for c in range((n_rows + TILE - 1) // TILE * TILE):
         begin = c // TILE * n_tile + c % TILE * STEP
-        row = c * weights.stride
+        row = c * stride
         for d in range(n_steps * STEP):
-            is_weight = c < weights.n_rows and d < weights.width
-            if weights.bits == 8:
+            is_weight = c < n_rows and d < width
+            if bits == 8:
                 code = np.int32(weights.codes[row + d]) if is_weight else np.int32(0)
                 codes[begin + d // STEP * TILE * STEP + d % STEP] = code + np.int32(OFFSET)
             else:
@@ -449,20 +451,17 @@ def steps(width: int, bits: int) -> int:
 
 def make_tiles(weights: Quantized, bias: Array) -> Tiles:
     """Lay out the quantised weights of classes for their products."""
-    n_tiles = -(-weights.n_rows // TILE)
-    n_steps = steps(weights.width, weights.bits)
-    codes = np.zeros(n_tiles * n_steps * TILE * STEP * weights.bits // 8, dtype=np.uint8)
+    n_rows, width, bits, _, n_parts, part, shift = weights.layout.tolist()
+    n_tiles, n_steps = -(-n_rows // TILE), steps(width, bits)
+    codes = np.zeros(n_tiles * n_steps * TILE * STEP * bits // 8, dtype=np.uint8)
     fill_tiles(weights, n_steps, codes)
     rows = np.arange(n_tiles * TILE).reshape(n_tiles, 1, TILE)
-    parts = np.arange(weights.n_parts)[:, np.newaxis]
-    blocks = (np.minimum(rows, weights.n_rows - 1) * weights.n_parts + parts) >> weights.shift
+    parts = np.arange(n_parts)[:, np.newaxis]
+    blocks = (np.minimum(rows, n_rows - 1) * n_parts + parts) >> shift
     scales = (weights.scales[blocks].astype(np.uint32) << 16).view(np.float32)
     padded = np.zeros(n_tiles * TILE, dtype=np.float32)
     padded[: len(bias)] = bias
-    return Tiles(
-        codes, scales, padded, weights.n_rows, weights.width, weights.bits, weights.n_parts,
-        weights.part,
-    )  # fmt: skip
+    return Tiles(codes, scales, padded, n_rows, width, bits, n_parts, part)
 
 
 @kernel

@@ -19,6 +19,10 @@ from udt.intrinsics import line_size, prefetch, widen
 Array = NDArray[Any]
 
 
+#: Places in `Quantized.layout`.
+N_ROWS, WIDTH, BITS, STRIDE, N_PARTS, PART, SHIFT = range(7)
+
+
 class Quantized(NamedTuple):
     """A matrix of integers with a scale for each block of consecutive weights, rows one by one.
 
@@ -32,10 +36,9 @@ class Quantized(NamedTuple):
         One row after another, each of ``stride`` codes: bytes, or halves of bytes, the lower first.
     scales : ndarray of shape (n_blocks,), uint16
         As bfloat16.
-    n_rows, width : int
-    bits : int
-        8 or 4.
-    stride, n_parts, part, shift : int
+    layout : ndarray of shape (7,), int64
+        Number of rows, their width, 8 or 4 bits, and stride, n_parts, part and shift as above. An
+        array, because numba takes one in less time than seven numbers.
 
     References
     ----------
@@ -44,13 +47,15 @@ class Quantized(NamedTuple):
 
     codes: Array
     scales: Array
-    n_rows: int
-    width: int
-    bits: int
-    stride: int
-    n_parts: int
-    part: int
-    shift: int
+    layout: Array
+
+    n_rows = property(lambda self: int(self.layout[N_ROWS]))
+    width = property(lambda self: int(self.layout[WIDTH]))
+    bits = property(lambda self: int(self.layout[BITS]))
+    stride = property(lambda self: int(self.layout[STRIDE]))
+    n_parts = property(lambda self: int(self.layout[N_PARTS]))
+    part = property(lambda self: int(self.layout[PART]))
+    shift = property(lambda self: int(self.layout[SHIFT]))
 
 
 #: Weights as they are stored.
@@ -126,13 +131,22 @@ def array_dot(weights: Array, row: int, x: Array) -> Any:
 @kernel
 def quantized_n_rows(weights: Quantized) -> int:
     """Give the number of rows."""
-    return weights.n_rows
+    return weights.layout[N_ROWS]
 
 
 @kernel
 def quantized_width(weights: Quantized) -> int:
     """Give the length of a row."""
-    return weights.width
+    return weights.layout[WIDTH]
+
+
+@kernel
+def dimensions(weights: Quantized) -> tuple[int, int, int, int, int, int]:
+    """Give what the layout holds but the number of rows."""
+    layout = weights.layout
+    return (
+        layout[WIDTH], layout[BITS], layout[STRIDE], layout[N_PARTS], layout[PART], layout[SHIFT]
+    )  # fmt: skip
 
 
 @kernel
@@ -142,12 +156,11 @@ def half(byte: Any, upper: bool) -> Any:
 
 
 @kernel
-def number(weights: Quantized, i: Any) -> Any:
-    """Give weight ``i`` of rows of width 1."""
-    is_byte = weights.bits == 8
-    byte = weights.codes[i if is_byte else i >> np.uint64(1)]
-    code = np.int32(byte) if is_byte else np.int32(half(byte, i & np.uint64(1) == 1))
-    return np.float32(code) * widen(weights.scales[i >> np.uint64(weights.shift)])
+def code_at(codes: Array, bits: int, i: Any) -> Any:
+    """Give code number ``i``, unsigned, as a float32."""
+    is_byte = bits == 8
+    byte = codes[i if is_byte else i >> np.uint64(1)]  # without branches, which cost more here
+    return np.float32(byte if is_byte else half(byte, i & np.uint64(1) == 1))
 
 
 @kernel
@@ -155,21 +168,25 @@ def quantized_dot_hashed(
     weights: Quantized, first: int, mask: Any, hashes: Array, values: Array, begin: int, n: int
 ) -> Any:
     """Sum ``values[begin + j] * weights[first + (hashes[j] & mask)]`` over ``n`` hashes."""
-    start = np.uint64(first)
+    codes, scales, bits = weights.codes, weights.scales, weights.layout[BITS]
+    shift, start = np.uint64(weights.layout[SHIFT]), np.uint64(first)
     a, b = np.float32(0), np.float32(0)
     for j in range(0, n - 1, 2):
-        a += values[begin + j] * number(weights, start + np.uint64(hashes[j] & mask))
-        b += values[begin + j + 1] * number(weights, start + np.uint64(hashes[j + 1] & mask))
+        i = start + np.uint64(hashes[j] & mask)
+        k = start + np.uint64(hashes[j + 1] & mask)
+        a += values[begin + j] * code_at(codes, bits, i) * widen(scales[i >> shift])
+        b += values[begin + j + 1] * code_at(codes, bits, k) * widen(scales[k >> shift])
     if n & 1:
-        a += values[begin + n - 1] * number(weights, start + np.uint64(hashes[n - 1] & mask))
+        i = start + np.uint64(hashes[n - 1] & mask)
+        a += values[begin + n - 1] * code_at(codes, bits, i) * widen(scales[i >> shift])
     return a + b
 
 
 @kernel
 def quantized_prefetch(weights: Quantized, row: int) -> None:
     """Ask for a row; scales are few enough to be near."""
-    begin = (row * weights.stride * weights.bits) >> 3
-    end = ((row + 1) * weights.stride * weights.bits) >> 3
+    size = weights.layout[STRIDE] * weights.layout[BITS]
+    begin, end = (row * size) >> 3, ((row + 1) * size) >> 3
     prefetch(weights.codes, begin)
     for at in range(begin + 64, end, 64):
         prefetch(weights.codes, at)
@@ -194,8 +211,7 @@ def add_halves(total: Array, codes: Array, begin: int, factor: Any) -> None:
         total[2 * i] += factor * np.float32(half(both, False))
         total[2 * i + 1] += factor * np.float32(half(both, True))
     for d in range(2 * n_pairs, n):
-        code = half(codes[(begin + d) >> 1], (begin + d) & 1 == 1)
-        total[d] += factor * np.float32(code)
+        total[d] += factor * code_at(codes, 4, np.uint64(begin + d))
 
 
 @kernel
@@ -211,30 +227,31 @@ def add_part(total: Array, codes: Array, begin: int, bits: int, factor: Any) -> 
 def quantized_add(total: Array, weights: Quantized, row: int, factor: Any) -> None:
     """Add ``factor`` times a row to ``total``."""
     codes, scales = weights.codes, weights.scales
-    for j in range(weights.n_parts):
-        first, last = j * weights.part, min((j + 1) * weights.part, weights.width)
-        scale = factor * widen(scales[(row * weights.n_parts + j) >> weights.shift])
-        add_part(total[first:last], codes, row * weights.stride + first, weights.bits, scale)
+    width, bits, stride, n_parts, part, shift = dimensions(weights)
+    for j in range(n_parts):
+        first, last = j * part, min((j + 1) * part, width)
+        scale = factor * widen(scales[(row * n_parts + j) >> shift])
+        add_part(total[first:last], codes, row * stride + first, bits, scale)
 
 
 @kernel
 def quantized_dot(weights: Quantized, row: int, x: Array) -> Any:
     """Give the inner product of a row and ``x``."""
-    first = row * weights.stride
+    codes, scales = weights.codes, weights.scales
+    width, bits, stride, n_parts, part, shift = dimensions(weights)
     result = np.float32(0)
-    for j in range(weights.n_parts):
-        begin, end = j * weights.part, min((j + 1) * weights.part, weights.width)
+    for j in range(n_parts):
+        first, last = j * part, min((j + 1) * part, width)
+        begin = np.uint64(row * stride + first)
         total = np.float32(0)
-        if weights.bits == 8:
-            codes = weights.codes[first + begin : first + end]
-            part = x[begin:end]
-            for d in range(part.shape[0]):
-                total += part[d] * np.float32(codes[d])
+        values = x[first:last]
+        if bits == 8:
+            for d in range(values.shape[0]):
+                total += values[d] * np.float32(codes[begin + np.uint64(d)])
         else:
-            for d in range(begin, end):
-                code = half(weights.codes[(first + d) >> 1], (first + d) & 1 == 1)
-                total += x[d] * np.float32(code)
-        result += total * widen(weights.scales[(row * weights.n_parts + j) >> weights.shift])
+            for d in range(values.shape[0]):
+                total += values[d] * code_at(codes, 4, begin + np.uint64(d))
+        result += total * widen(scales[(row * n_parts + j) >> shift])
     return result
 
 
