@@ -302,9 +302,9 @@ def active_gradient(
     positive_weights: Array, is_exclusive: bool, smoothing: float, n_hard: int, n_random: int,
     key: Any, output: Array, bias: Array, indptr: Array, indices: Array, values: Array,
     starts: Array, crosses: Array, is_active: Array, losses: Array, classes: Array, slopes: Array,
-    sizes: Array, hidden_gradient: Array,
+    sizes: Array,
 ) -> None:  # fmt: skip
-    """Choose the active classes of samples ``first:last``, and give losses and gradients.
+    """Choose the active classes of samples ``first:last``, and give losses and slopes.
 
     Row ``i - first`` of ``candidates`` and ``candidate_logits`` is for sample ``i``; with
     ``scores_given``, the one row of ``candidates`` is for all samples. ``classes[i, :sizes[i]]``
@@ -337,13 +337,6 @@ def active_gradient(
                 slope, n, active, n_true, weights[i], positive_weights, smoothing
             )
         sizes[i] = n
-        total = hidden_gradient[i]
-        for d in range(total.shape[0]):
-            total[d] = 0
-        for j in range(n):
-            weight = output[active[j]]
-            for d in range(total.shape[0]):
-                total[d] += slope[j] * weight[d]
 
 
 @kernel

@@ -1,4 +1,8 @@
-"""The training loop: passes over shuffled batches, each in two parallel phases."""
+"""The training loop: passes over shuffled batches, each in two parallel phases.
+
+With sifting there are three: forward over all samples of a batch, then backward and update over as
+many as a batch holds of those that were kept, from this batch or from earlier ones.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,12 @@ from udt.network.heads import (
     Targets,
 )
 from udt.network.model import CSR, SparseNetwork
+from udt.network.moving import move_entries, move_rows
 from udt.network.optimizers import Optimizer, mean_squares, rate_factor
 from udt.threads import Pool, blocks
 from udt.training.progress import History, Progress
 from udt.training.settings import Settings
+from udt.training.sifter import Sifter
 
 Array = NDArray[Any]
 # Multiply-adds in a batch below which handing work to threads costs more than it saves.
@@ -95,8 +101,14 @@ class Trainer:
         ):
             self.n_steps = int(state["n_steps"])
         self.row_lengths = np.diff(rows[0])
-        self.head = self._make_head(positive_weights)
+        self.sifter: Sifter | None = None
         size = settings.batch_size
+        if settings.sifting is not None:
+            self.sifter = Sifter(settings.sifting, targets, weights, network.n_classes, size, key)
+            size *= 2  # those that wait, and a batch behind them
+        # Rows whose forward pass is done, at the front of the buffers.
+        self.waiting = np.empty(0, dtype=np.int64)
+        self.head = self._make_head(positive_weights, size)
         n_classes, n_hidden = network.output.shape
         self.hidden = np.empty((size, n_hidden), dtype=np.float32)
         self.hidden_gradient = np.empty((size, n_hidden), dtype=np.float32)
@@ -107,7 +119,7 @@ class Trainer:
         self.losses = np.empty(size, dtype=np.float32)
         self.batch_indices = np.empty(0, dtype=np.int32)
         self.batch_values = np.empty((2, 0), dtype=np.float32)
-        self.block_size = min(max(32, size // 16), 128)
+        self.block_size = min(max(32, settings.batch_size // 16), 128)
 
     @property
     def state(self) -> dict[str, Array]:
@@ -115,7 +127,7 @@ class Trainer:
         states = {name: optimizer.state for name, optimizer in self.optimizers.items()}
         return {**states, "n_steps": np.array(self.n_steps)}
 
-    def _make_head(self, positive_weights: Array | None) -> Head:
+    def _make_head(self, positive_weights: Array | None, size: int) -> Head:
         network, settings = self.network, self.settings
         output, bias = self.optimizers["output"], self.optimizers["bias"]
         emphasis = np.ones(network.n_classes, dtype=np.float32)
@@ -126,7 +138,7 @@ class Trainer:
             if positive_weights is not None:
                 emphasis *= positive_weights
         if settings.head in ("mined", "lsh"):
-            return self._make_candidate_head(output, bias, emphasis)
+            return self._make_candidate_head(output, bias, emphasis, size)
         if isinstance(self.targets, LabelSets):
             return OneVsAllHead(output, bias, settings.label_smoothing, emphasis)
         if (
@@ -136,15 +148,17 @@ class Trainer:
             or not self.has_hidden
         ):
             return SoftmaxHead(output, bias, settings.label_smoothing)
-        return ResampledSoftmaxHead(output, bias, settings.batch_size, self.key)
+        return ResampledSoftmaxHead(output, bias, size, self.key)
 
-    def _make_candidate_head(self, output: Optimizer, bias: Optimizer, emphasis: Array) -> Head:
+    def _make_candidate_head(
+        self, output: Optimizer, bias: Optimizer, emphasis: Array, size: int
+    ) -> Head:
         network, settings, targets = self.network, self.settings, self.targets
         max_true = 1
         if isinstance(targets, LabelSets):
             max_true = int(np.diff(targets.indptr).max(initial=0))
         arguments: dict[str, Any] = {
-            "batch_size": settings.batch_size,
+            "batch_size": size,
             "is_exclusive": not isinstance(targets, LabelSets),
             "max_true": max_true,
             "smoothing": settings.label_smoothing,
@@ -173,48 +187,112 @@ class Trainer:
     def passes(self, tick: Callable[[int], Any]) -> Iterator[float]:
         """Train, giving the mean loss after each pass; call ``tick`` with the rows just done."""
         n, size = len(self.targets), self.settings.batch_size
-        n_steps = -(-n // size) * self.settings.max_iter
+        a_pass = -(-n // size)
+        n_steps = a_pass * self.settings.max_iter
         step = 0
         for epoch in range(self.settings.max_iter):
             order = self.random.permutation(n)
+            if self.sifter is not None:
+                order = self.sifter.begin(order, epoch)
+                tick(n - len(order))
+            n_batches = -(-len(order) // size)
             total = 0.0
-            for first in range(0, n, size):
-                batch = order[first : first + size]
-                decay = 1 - step / n_steps if self.settings.rates_fall else 1.0
+            for i in range(n_batches):
+                batch = order[i * size : (i + 1) * size]
+                done = epoch * a_pass + i * a_pass / n_batches
+                decay = 1 - done / n_steps if self.settings.rates_fall else 1.0
                 total += self.train_batch(batch, decay, epoch, step)
                 step += 1
                 tick(len(batch))
+            if self.sifter is not None:
+                self._flush(decay, epoch)
+                self.sifter.end()
             if not np.isfinite(total):
                 raise Diverged
-            yield total / n
+            yield total / len(order)
 
     def train_batch(self, numbers: Array, decay: float, epoch: int, step: int) -> float:
         """Take one step on the rows with these numbers; return the sum of their losses.
 
-        ``decay`` scales the rates; ``epoch`` and ``step`` make the keys of dropout.
+        ``decay`` scales the rates; ``epoch`` and ``step`` make the keys of dropout. With sifting,
+        the step is taken once there is a batch of rows that are kept.
         """
-        network, n = self.network, len(numbers)
-        indptr = np.zeros(n + 1, dtype=np.int64)
-        np.cumsum(self.row_lengths[numbers], out=indptr[1:])
-        indices, (values, wide_values) = self._buffers(int(indptr[-1]))
-        self.n_steps += 1
-        factor = decay * rate_factor(self.settings.optimizer, self.n_steps)
-        batch = Batch(
-            numbers, self.targets[numbers], self.weights[numbers], indptr, indices, values,
-            wide_values, decay, np.float32(factor), self.key + epoch, self.key + step,
-        )  # fmt: skip
-        width = network.embedding.shape[1] + (network.n_classes if self.has_wide else 0)
-        run: Callable[..., Any] = self.pool.map
-        n_owners = 1 << (self.pool.n_threads - 1).bit_length()
-        n_weights = network.output.size if self.head.needs_logits else _WORTH_THREADS
-        if int(indptr[-1]) * width + n * n_weights < _WORTH_THREADS:
-            run, n_owners = _run_inline, 1
-
+        n_waiting = len(self.waiting)
+        batch = self._make_batch(np.concatenate([self.waiting, numbers]), decay, epoch, step)
+        run, n_owners = self._runner(batch)
         try:
             self.head.prepare(batch)
         except NotFinite:
             raise Diverged from None
-        run(lambda block: self._forward(batch, block), blocks(n, self.block_size))
+        places = [
+            (n_waiting + first, n_waiting + last)
+            for first, last in blocks(len(numbers), self.block_size)
+        ]
+        losses = self.losses[n_waiting : len(batch.numbers)]
+        if self.sifter is None:
+            run(lambda block: self._forward_and_backward(batch, block), places)
+            self._update(batch, run, n_owners)
+            return float(losses.sum(dtype=np.float64))
+        run(lambda block: self._forward(batch, block), places)
+        total = float(losses.sum(dtype=np.float64))
+        kept, factors = self.sifter.sift(numbers, losses)
+        self._keep(batch, n_waiting, n_waiting + kept, factors)
+        if len(self.waiting) >= self.settings.batch_size:
+            self._step(self.settings.batch_size, decay, epoch)
+        return total
+
+    def _keep(self, batch: Batch, first: int, sources: Array, factors: Array | None = None) -> None:
+        """Move samples ``sources`` of a batch to ``first`` and on, and let them and others wait."""
+        move_rows(self.hidden, sources, first)
+        self.head.move(self.logits, sources, first, factors)
+        indptr = batch.indptr
+        move_entries(
+            indptr[sources], indptr[sources + 1], indptr[first], batch.indices, batch.values,
+            batch.wide_values,
+        )  # fmt: skip
+        self.waiting = np.concatenate([batch.numbers[:first], batch.numbers[sources]])
+
+    def _step(self, n: int, decay: float, epoch: int) -> None:
+        """Take a step on the first ``n`` rows that wait."""
+        waiting = self._make_batch(self.waiting, decay, epoch, 0)
+        batch = (
+            waiting
+            if n == len(self.waiting)
+            else self._make_batch(self.waiting[:n], decay, epoch, 0)
+        )
+        run, n_owners = self._runner(batch)
+        run(lambda block: self._backward(batch, block), blocks(n, self.block_size))
+        self._update(batch, run, n_owners)
+        self._keep(waiting, 0, np.arange(n, len(self.waiting)))
+
+    def _flush(self, decay: float, epoch: int) -> None:
+        """Take a step on what waits still."""
+        if len(self.waiting):
+            self._step(len(self.waiting), decay, epoch)
+
+    def _make_batch(self, numbers: Array, decay: float, epoch: int, step: int) -> Batch:
+        n = len(numbers)
+        indptr = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(self.row_lengths[numbers], out=indptr[1:])
+        indices, (values, wide_values) = self._buffers(int(indptr[-1]))
+        factor = decay * rate_factor(self.settings.optimizer, self.n_steps + 1)
+        return Batch(
+            numbers, self.targets[numbers], self.weights[numbers], indptr, indices, values,
+            wide_values, decay, np.float32(factor), self.key + epoch, self.key + step,
+        )  # fmt: skip
+
+    def _runner(self, batch: Batch) -> tuple[Callable[..., Any], int]:
+        """Give what runs tasks of a batch, and the number of owners of rows of weights."""
+        network = self.network
+        width = network.embedding.shape[1] + (network.n_classes if self.has_wide else 0)
+        n_weights = network.output.size if self.head.needs_logits else _WORTH_THREADS
+        if int(batch.indptr[-1]) * width + len(batch.numbers) * n_weights < _WORTH_THREADS:
+            return _run_inline, 1
+        return self.pool.map, 1 << (self.pool.n_threads - 1).bit_length()
+
+    def _update(self, batch: Batch, run: Callable[..., Any], n_owners: int) -> None:
+        """Take a step with the gradients of a batch."""
+        self.n_steps += 1
         updates: list[tuple[Callable[..., None], Any]] = []
         if self.has_hidden:
             updates += [(self._update_embedding, (i, n_owners - 1)) for i in range(n_owners)]
@@ -222,10 +300,13 @@ class Trainer:
             updates += [(self._update_wide, (i, n_owners - 1)) for i in range(n_owners)]
         updates += [(self._update_head, task) for task in self.head.tasks(n_owners)]
         run(lambda update: update[0](batch, *update[1]), updates)
-        return float(self.losses[:n].sum(dtype=np.float64))
+
+    def _forward_and_backward(self, batch: Batch, block: tuple[int, int]) -> None:
+        self._forward(batch, block)
+        self._backward(batch, block)
 
     def _forward(self, batch: Batch, block: tuple[int, int]) -> None:
-        """Fill a block of the per-sample buffers: activations, losses and gradients."""
+        """Fill a block of the per-sample buffers: activations, losses and their slopes."""
         network, settings, hidden, logits = self.network, self.settings, self.hidden, self.logits
         if self.has_hidden:
             kernels.copy_rows(
@@ -247,12 +328,17 @@ class Trainer:
             )
         else:
             logits[slice(*block)] = 0
-        self.head.gradients(hidden, logits, *block, self.losses, self.hidden_gradient)
+        self.head.forward(hidden, logits, *block, self.losses)
+
+    def _backward(self, batch: Batch, block: tuple[int, int]) -> None:
+        """Fill a block of the per-sample buffers: gradients, from what `_forward` left."""
+        dropout, gradient = self.settings.hidden_dropout, self.hidden_gradient
+        self.head.backward(self.logits, *block, gradient)
         if self.has_hidden:
-            kernels.activate_backward(hidden, *block, settings.hidden_dropout, self.hidden_gradient)
-            mean_squares(self.hidden_gradient, *block, self.hidden_squares)
+            kernels.activate_backward(self.hidden, *block, dropout, gradient)
+            mean_squares(gradient, *block, self.hidden_squares)
         if self.has_wide:
-            mean_squares(logits, *block, self.squares)
+            mean_squares(self.logits, *block, self.squares)
 
     def _update_embedding(self, batch: Batch, owner: int, owner_mask: int) -> None:
         self.optimizers["embedding"].scatter(
@@ -269,13 +355,20 @@ class Trainer:
     def _update_head(self, batch: Batch, first: int, last: int) -> None:
         n = len(batch.numbers)
         rate = np.float32(self.settings.head_rate * batch.rate_factor)
-        self.head.update(self.hidden[:n], self.logits[:n], rate, (first, last))
+        self.head.update(batch, self.hidden[:n], self.logits[:n], rate, (first, last))
 
     def _buffers(self, n_entries: int) -> tuple[Array, Array]:
-        """Give room for a batch's indices, and its values in the hidden and the linear path."""
-        if n_entries > len(self.batch_indices):
+        """Give room for a batch's indices, and its values in the hidden and the linear path.
+
+        Those of rows that wait stay.
+        """
+        indices, values = self.batch_indices, self.batch_values
+        if n_entries > len(indices):
             self.batch_indices = np.empty(n_entries * 5 // 4, dtype=np.int32)
             self.batch_values = np.empty((2, n_entries * 5 // 4), dtype=np.float32)
+            if len(self.waiting):
+                self.batch_indices[: len(indices)] = indices
+                self.batch_values[:, : len(indices)] = values
         return self.batch_indices, self.batch_values
 
 
@@ -300,6 +393,8 @@ def run(
     if isinstance(trainer.targets, LabelSets):
         history.metric = "micro_f1"
     best, best_score, best_pass = trainer.network, -np.inf, 0
+    if trainer.sifter is not None:
+        history.sifted = trainer.sifter.shares
     for loss in trainer.passes(progress.tick):
         history.losses.append(loss)
         if validation is not None:
