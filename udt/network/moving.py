@@ -20,19 +20,26 @@ def move_rows(array: Array, sources: Array, first: int) -> None:
 
 
 @kernel
-def move_entries(
-    begins: Array, ends: Array, to: int, indices: Array, values: Array, wide_values: Array
-) -> None:
-    """Move entries ``begins[k]:ends[k]`` of CSR rows, which rise, to ``to`` and on."""
-    for k in range(begins.shape[0]):
-        if begins[k] == to:
-            to = ends[k]
+def move_samples(
+    sources: Array, first: int, hidden: Array, indptr: Array, indices: Array, values: Array,
+    wide_values: Array,
+) -> None:  # fmt: skip
+    """Move hidden activations and CSR rows of samples ``sources`` to ``first`` and on.
+
+    They rise, and none lies below. ``indptr`` is that of the samples there are after that.
+    """
+    for k in range(sources.shape[0]):
+        source, to = sources[k], first + k
+        if source == to:
             continue
-        for j in range(begins[k], ends[k]):
-            indices[to] = indices[j]
-            values[to] = values[j]
-            wide_values[to] = wide_values[j]
-            to += 1
+        for d in range(hidden.shape[1]):
+            hidden[to, d] = hidden[source, d]
+        shift = indptr[source] - indptr[to]
+        for j in range(indptr[source], indptr[source + 1]):
+            indices[j - shift] = indices[j]
+            values[j - shift] = values[j]
+            wide_values[j - shift] = wide_values[j]
+        indptr[to + 1] = indptr[source + 1] - shift
 
 
 @kernel

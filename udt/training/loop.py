@@ -1,8 +1,4 @@
-"""The training loop: passes over shuffled batches, each in two parallel phases.
-
-With sifting there are three: forward over all samples of a batch, then backward and update over as
-many as a batch holds of those that were kept, from this batch or from earlier ones.
-"""
+"""The training loop: passes over shuffled batches, each in two parallel phases."""
 
 from __future__ import annotations
 
@@ -25,12 +21,10 @@ from udt.network.heads import (
     Targets,
 )
 from udt.network.model import CSR, SparseNetwork
-from udt.network.moving import move_entries, move_rows
 from udt.network.optimizers import Optimizer, mean_squares, rate_factor
 from udt.threads import Pool, blocks
 from udt.training.progress import History, Progress
 from udt.training.settings import Settings
-from udt.training.sifter import Sifter
 
 Array = NDArray[Any]
 # Multiply-adds in a batch below which handing work to threads costs more than it saves.
@@ -67,6 +61,8 @@ class Trainer:
         if ``targets`` are LabelSets.
     state : dict of str to ndarray, or None
         The optimiser's, of an earlier training of the first of these weights.
+    n_waiting : int, default=0
+        Samples beside a batch for which there is to be room.
     """
 
     def __init__(
@@ -80,6 +76,8 @@ class Trainer:
         pool: Pool,
         positive_weights: Array | None = None,
         state: dict[str, Array] | None = None,
+        *,
+        n_waiting: int = 0,
     ) -> None:
         self.network = network
         self.rows = rows
@@ -101,13 +99,7 @@ class Trainer:
         ):
             self.n_steps = int(state["n_steps"])
         self.row_lengths = np.diff(rows[0])
-        self.sifter: Sifter | None = None
-        size = settings.batch_size
-        if settings.sifting is not None:
-            self.sifter = Sifter(settings.sifting, targets, weights, network.n_classes, size, key)
-            size *= 2  # those that wait, and a batch behind them
-        # Rows whose forward pass is done, at the front of the buffers.
-        self.waiting = np.empty(0, dtype=np.int64)
+        size = settings.batch_size + n_waiting
         self.head = self._make_head(positive_weights, size)
         n_classes, n_hidden = network.output.shape
         self.hidden = np.empty((size, n_hidden), dtype=np.float32)
@@ -120,6 +112,8 @@ class Trainer:
         self.batch_indices = np.empty(0, dtype=np.int32)
         self.batch_values = np.empty((2, 0), dtype=np.float32)
         self.block_size = min(max(32, settings.batch_size // 16), 128)
+        #: With sifting, the shares of rows that were looked at and kept, a pass.
+        self.shares: list[tuple[float, float]] = []
 
     @property
     def state(self) -> dict[str, Array]:
@@ -186,100 +180,66 @@ class Trainer:
 
     def passes(self, tick: Callable[[int], Any]) -> Iterator[float]:
         """Train, giving the mean loss after each pass; call ``tick`` with the rows just done."""
-        n, size = len(self.targets), self.settings.batch_size
-        a_pass = -(-n // size)
+        n = len(self.targets)
+        a_pass = -(-n // self.settings.batch_size)
         n_steps = a_pass * self.settings.max_iter
         step = 0
         for epoch in range(self.settings.max_iter):
-            order = self.random.permutation(n)
-            if self.sifter is not None:
-                order = self.sifter.begin(order, epoch)
-                tick(n - len(order))
+            order, size = self._begin_pass(self.random.permutation(n), epoch)
+            tick(n - len(order))
             n_batches = -(-len(order) // size)
             total = 0.0
             for i in range(n_batches):
                 batch = order[i * size : (i + 1) * size]
+                # The rate follows the rows that are behind, whatever became of them.
                 done = epoch * a_pass + i * a_pass / n_batches
                 decay = 1 - done / n_steps if self.settings.rates_fall else 1.0
                 total += self.train_batch(batch, decay, epoch, step)
                 step += 1
                 tick(len(batch))
-            if self.sifter is not None:
-                self._flush(decay, epoch)
-                self.sifter.end()
+            self._end_pass()
             if not np.isfinite(total):
                 raise Diverged
             yield total / len(order)
 
+    def _begin_pass(self, order: Array, epoch: int) -> tuple[Array, int]:
+        """Give the rows to go over in a pass, in order, and how many of them make a batch."""
+        return order, self.settings.batch_size
+
+    def _end_pass(self) -> None:
+        """Finish a pass."""
+
     def train_batch(self, numbers: Array, decay: float, epoch: int, step: int) -> float:
         """Take one step on the rows with these numbers; return the sum of their losses.
 
-        ``decay`` scales the rates; ``epoch`` and ``step`` make the keys of dropout. With sifting,
-        the step is taken once there is a batch of rows that are kept.
+        ``decay`` scales the rates; ``epoch`` and ``step`` make the keys of dropout.
         """
-        n_waiting = len(self.waiting)
-        batch = self._make_batch(np.concatenate([self.waiting, numbers]), decay, epoch, step)
+        n = len(numbers)
+        batch = self._prepare(numbers, decay, epoch, step)
         run, n_owners = self._runner(batch)
-        try:
-            self.head.prepare(batch)
-        except NotFinite:
-            raise Diverged from None
-        places = [
-            (n_waiting + first, n_waiting + last)
-            for first, last in blocks(len(numbers), self.block_size)
-        ]
-        losses = self.losses[n_waiting : len(batch.numbers)]
-        if self.sifter is None:
-            run(lambda block: self._forward_and_backward(batch, block), places)
-            self._update(batch, run, n_owners)
-            return float(losses.sum(dtype=np.float64))
-        run(lambda block: self._forward(batch, block), places)
-        total = float(losses.sum(dtype=np.float64))
-        kept, factors = self.sifter.sift(numbers, losses)
-        self._keep(batch, n_waiting, n_waiting + kept, factors)
-        if len(self.waiting) >= self.settings.batch_size:
-            self._step(self.settings.batch_size, decay, epoch)
-        return total
-
-    def _keep(self, batch: Batch, first: int, sources: Array, factors: Array | None = None) -> None:
-        """Move samples ``sources`` of a batch to ``first`` and on, and let them and others wait."""
-        move_rows(self.hidden, sources, first)
-        self.head.move(self.logits, sources, first, factors)
-        indptr = batch.indptr
-        move_entries(
-            indptr[sources], indptr[sources + 1], indptr[first], batch.indices, batch.values,
-            batch.wide_values,
-        )  # fmt: skip
-        self.waiting = np.concatenate([batch.numbers[:first], batch.numbers[sources]])
-
-    def _step(self, n: int, decay: float, epoch: int) -> None:
-        """Take a step on the first ``n`` rows that wait."""
-        waiting = self._make_batch(self.waiting, decay, epoch, 0)
-        batch = (
-            waiting
-            if n == len(self.waiting)
-            else self._make_batch(self.waiting[:n], decay, epoch, 0)
-        )
-        run, n_owners = self._runner(batch)
-        run(lambda block: self._backward(batch, block), blocks(n, self.block_size))
+        run(lambda block: self._forward_and_backward(batch, block), blocks(n, self.block_size))
         self._update(batch, run, n_owners)
-        self._keep(waiting, 0, np.arange(n, len(self.waiting)))
+        return float(self.losses[:n].sum(dtype=np.float64))
 
-    def _flush(self, decay: float, epoch: int) -> None:
-        """Take a step on what waits still."""
-        if len(self.waiting):
-            self._step(len(self.waiting), decay, epoch)
-
-    def _make_batch(self, numbers: Array, decay: float, epoch: int, step: int) -> Batch:
+    def _prepare(self, numbers: Array, decay: float, epoch: int, step: int) -> Batch:
+        """Make a batch of rows, and get the head ready for it."""
         n = len(numbers)
         indptr = np.zeros(n + 1, dtype=np.int64)
         np.cumsum(self.row_lengths[numbers], out=indptr[1:])
         indices, (values, wide_values) = self._buffers(int(indptr[-1]))
-        factor = decay * rate_factor(self.settings.optimizer, self.n_steps + 1)
-        return Batch(
+        batch = Batch(
             numbers, self.targets[numbers], self.weights[numbers], indptr, indices, values,
-            wide_values, decay, np.float32(factor), self.key + epoch, self.key + step,
+            wide_values, decay, self._rate_factor(decay), self.key + epoch, self.key + step,
         )  # fmt: skip
+        try:
+            self.head.prepare(batch)
+        except NotFinite:
+            raise Diverged from None
+        return batch
+
+    def _rate_factor(self, decay: float) -> np.float32:
+        """Give what the next step multiplies rates by."""
+        return np.float32(decay * rate_factor(self.settings.optimizer, self.n_steps + 1))
 
     def _runner(self, batch: Batch) -> tuple[Callable[..., Any], int]:
         """Give what runs tasks of a batch, and the number of owners of rows of weights."""
@@ -360,15 +320,13 @@ class Trainer:
     def _buffers(self, n_entries: int) -> tuple[Array, Array]:
         """Give room for a batch's indices, and its values in the hidden and the linear path.
 
-        Those of rows that wait stay.
+        What they hold stays: rows may wait there.
         """
-        indices, values = self.batch_indices, self.batch_values
-        if n_entries > len(indices):
-            self.batch_indices = np.empty(n_entries * 5 // 4, dtype=np.int32)
-            self.batch_values = np.empty((2, n_entries * 5 // 4), dtype=np.float32)
-            if len(self.waiting):
-                self.batch_indices[: len(indices)] = indices
-                self.batch_values[:, : len(indices)] = values
+        n = len(self.batch_indices)
+        if n_entries > n:
+            more = n_entries * 5 // 4 - n
+            self.batch_indices = np.pad(self.batch_indices, (0, more))
+            self.batch_values = np.pad(self.batch_values, ((0, 0), (0, more)))
         return self.batch_indices, self.batch_values
 
 
@@ -393,8 +351,7 @@ def run(
     if isinstance(trainer.targets, LabelSets):
         history.metric = "micro_f1"
     best, best_score, best_pass = trainer.network, -np.inf, 0
-    if trainer.sifter is not None:
-        history.sifted = trainer.sifter.shares
+    history.sifted = trainer.shares
     for loss in trainer.passes(progress.tick):
         history.losses.append(loss)
         if validation is not None:

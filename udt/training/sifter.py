@@ -1,4 +1,9 @@
-"""Which samples of a batch are worth a backward pass, by their losses among those of others."""
+"""Training on those samples alone that still teach: others get no backward pass.
+
+A step has three phases: forward over a batch, and backward and update over as many rows as a batch
+holds of those that were kept, now or earlier. Kept rows wait at the front of the per-sample
+buffers, so that nothing is computed twice; their logits are a step old by then, at most two.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from udt.compilation import kernel
 from udt.labels import LabelSets
-from udt.network.heads import Targets
-from udt.randomness import mix
+from udt.network.heads import Batch, Targets
+from udt.network.moving import move_samples
+from udt.threads import blocks
+from udt.training import sifting_kernels as kernels
+from udt.training.loop import Trainer
 from udt.training.sifting import Rule, SiftingConfig, beta_for
 
 Array = NDArray[Any]
 # Draws of what to look at and of what to keep must have nothing in common.
 _LOOK, _KEEP = 0x51F7, 0xBEEF
+# Rows a batch up to which the work between phases shows, so that more are taken at once.
+_SMALL = 512
+# Rows to learn from how classes and weights lie.
+_N_CALIBRATED = 1 << 13
 
 
 class Sifter:
-    """Decides which samples are looked at, and which of these are kept.
+    """Decides which rows are looked at in a pass, and which of these are kept.
 
     Parameters
     ----------
@@ -27,8 +38,6 @@ class Sifter:
         See `UDTClassifier`.
     targets : ndarray of shape (n,), int64, or LabelSets
     weights : ndarray of shape (n,), float32
-    n_classes : int
-    batch_size : int
     key : int
         Seed of the draws, which do not depend on the order of rows.
 
@@ -39,64 +48,62 @@ class Sifter:
     """
 
     def __init__(
-        self,
-        sifting: float | SiftingConfig | Rule,
-        targets: Targets,
-        weights: Array,
-        n_classes: int,
-        batch_size: int,
-        key: int,
+        self, sifting: float | SiftingConfig | Rule, targets: Targets, weights: Array, key: int
     ) -> None:
         self._rule: Rule | None = None
-        exponents = None
+        exponents = sparing(targets, weights)
         if isinstance(sifting, SiftingConfig):
             self.config = sifting
         elif callable(sifting):  # which sees all batches, and minds its own delay
             self._rule = sifting
             self.config = SiftingConfig(0.0, sift_delay=0)
         else:
-            relative = sparing(targets, weights, n_classes)
-            beta = calibrate(float(sifting), relative)
-            self.config = SiftingConfig(beta)
-            exponents = relative * np.float32(beta)
-        if exponents is None:
-            exponents = sparing(targets, weights, n_classes) * np.float32(self.config.beta)
+            self.config = SiftingConfig(calibrate(float(sifting), exponents))
+        exponents *= np.float32(self.config.beta)
         self._exponents = exponents
         self._weights = weights
-        self._batch_size = batch_size
         self._key = key
-        self._history = np.empty(0, dtype=np.float32)
-        n = len(weights)
-        self._probabilities = np.ones(n if self.config.skip_forward else 0, dtype=np.float32)
-        self._chances = np.ones_like(self._probabilities)
-        self._n_steps = 0
-        self._n_kept = 0
-        self._n_rows = 0
         self._epoch = 0
+        self._n_batches = 0  # since sifting was last delayed
+        self._n_rows = self._n_looked_at = self._n_kept = 0
+        self._history = np.empty(0, dtype=np.float32)
+        n_remembered = len(weights) if self.config.skip_forward else 0
+        self._probabilities = np.ones(n_remembered, dtype=np.float32)
+        self._chances = np.ones(n_remembered, dtype=np.float32)
         self.shares: list[tuple[float, float]] = []
 
-    def begin(self, order: Array, epoch: int) -> Array:
-        """Begin a pass over rows in some order; give those to look at, in this order."""
-        self._epoch = epoch
-        self._n_kept, self._n_rows = 0, len(order)
-        if self.config.repeat_delay_per_epoch:
-            self._n_steps = 0
-        if self.config.skip_forward:
+    @property
+    def kept(self) -> float:
+        """About which share will be kept of the rows that are looked at."""
+        if not self.shares:
+            return self.config.kept
+        looked_at, kept = self.shares[-1]
+        return kept / looked_at
+
+    def begin(self, order: Array, epoch: int, n_delayed: int) -> Array:
+        """Begin a pass over rows in some order; give those to look at, in this order.
+
+        ``n_delayed`` rows make the batches before sifting starts.
+        """
+        config, self._epoch = self.config, epoch
+        if config.repeat_delay_per_epoch:
+            self._n_batches = 0
+        self._n_rows = len(order)
+        if config.skip_forward:
             looked_at = np.empty(len(order), dtype=np.bool_)
-            select(order, self._probabilities, self._key + _LOOK, epoch, self._chances, looked_at)
-            if self.config.repeat_delay_per_epoch:
-                n_safe = self.config.sift_delay * self._batch_size
-                looked_at[:n_safe] = True
-                self._chances[order[:n_safe]] = 1
-            if looked_at.any():
-                order = order[looked_at]
-        self._n_looked_at = len(order)
+            n_safe = n_delayed if config.repeat_delay_per_epoch else 0
+            kernels.select(
+                order, n_safe, self._probabilities, self._key + _LOOK, epoch, self._chances,
+                looked_at,
+            )  # fmt: skip
+            looked_at[0] = True  # a pass over nothing would have no loss
+            order = order[looked_at]
+        self._n_looked_at, self._n_kept = len(order), 0
         return order
 
     def end(self) -> None:
         """End a pass."""
-        n = max(self._n_rows, 1)
-        self.shares.append((self._n_looked_at / n, self._n_kept / n))
+        self.shares.append((self._n_looked_at / self._n_rows, self._n_kept / self._n_rows))
 
     def sift(self, rows: Array, losses: Array) -> tuple[Array, Array | None]:
         """Choose among rows that were looked at.
@@ -115,30 +122,113 @@ class Sifter:
         factors : ndarray of shape (n_kept,), float32, or None
             What their gradients are to be multiplied by.
         """
-        config = self.config
+        config, n = self.config, len(rows)
         losses = losses / self._weights[rows]
-        is_delayed = self._n_steps < config.sift_delay
-        mask = np.ones(len(rows), dtype=np.bool_)
-        factors = np.ones(len(rows) if config.unbiased else 0, dtype=np.float32)
+        is_delayed = self._n_batches < config.sift_delay
+        factors = np.empty(n if config.unbiased else 0, dtype=np.float32)
         if self._rule is not None:
-            if not is_delayed:
-                random = np.random.default_rng([self._key, self._epoch, self._n_steps])
-                mask = _checked(self._rule(losses, self._history, random), len(rows))
-        elif not is_delayed or config.skip_forward:
-            decide(
+            random = np.random.default_rng([self._key, self._n_batches])
+            places = np.flatnonzero(_checked(self._rule(losses, self._history, random), n))
+        else:
+            places = np.empty(n, dtype=np.int64)
+            n_kept = kernels.sift(
                 rows, losses, np.sort(self._history), self._exponents,
-                np.float32(config.min_probability), is_delayed, self._key + _KEEP, self._epoch,
-                self._probabilities, self._chances, mask, factors,
+                config.min_probability, is_delayed, self._key + _KEEP, self._epoch,
+                self._probabilities, self._chances, places, factors,
             )  # fmt: skip
-        self._n_steps += 1
-        kept = config.loss_history_length
-        self._history = np.concatenate([self._history, losses[-kept:]])[-kept:]
-        places = np.flatnonzero(mask)
+            places, factors = places[:n_kept], factors[:n_kept]
+        self._n_batches += 1
         self._n_kept += len(places)
-        return places, factors[places] if config.unbiased else None
+        length = config.loss_history_length
+        self._history = np.concatenate([self._history, losses[-length:]])[-length:]
+        return places, factors if config.unbiased else None
 
 
-def sparing(targets: Targets, weights: Array, n_classes: int) -> Array:
+class SiftingTrainer(Trainer):
+    """Trains a network in place, without backward passes of rows that are sifted out.
+
+    Parameters are those of `Trainer`; ``settings.sifting`` is not None.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        rows: Any,
+        targets: Targets,
+        weights: Array,
+        settings: Any,
+        key: int,
+        *args: Any,
+    ) -> None:
+        self.sifter = Sifter(settings.sifting, targets, weights, key)
+        super().__init__(
+            network, rows, targets, weights, settings, key, *args,
+            n_waiting=max(settings.batch_size, min(3 * settings.batch_size, _SMALL)),
+        )  # fmt: skip
+        self.shares = self.sifter.shares
+        # Rows whose forward pass is done, at the front of the buffers.
+        self._waiting = np.empty(0, dtype=np.int64)
+
+    def _begin_pass(self, order: Array, epoch: int) -> tuple[Array, int]:
+        size = self.settings.batch_size
+        n_delayed = self.sifter.config.sift_delay * size
+        looked_at = self.sifter.begin(order, epoch, n_delayed)
+        # As many as will leave a batch, where that spares rounds.
+        wanted = min(size / max(self.sifter.kept, 1 / 3), max(size, _SMALL))
+        return looked_at, round(wanted)
+
+    def _end_pass(self) -> None:
+        if len(self._waiting):
+            self._step(len(self._waiting))
+        self.sifter.end()
+
+    def train_batch(self, numbers: Array, decay: float, epoch: int, step: int) -> float:
+        """Look at the rows with these numbers; return the sum of their losses.
+
+        As many steps are taken as there are batches of rows that are kept.
+        """
+        n_waiting = len(self._waiting)
+        batch = self._prepare(np.concatenate([self._waiting, numbers]), decay, epoch, step)
+        self._batch = batch
+        run, _ = self._runner(batch)
+        run(
+            lambda block: self._forward(batch, (n_waiting + block[0], n_waiting + block[1])),
+            blocks(len(numbers), self.block_size),
+        )
+        losses = self.losses[n_waiting : len(batch.numbers)]
+        total = float(losses.sum(dtype=np.float64))
+        places, factors = self.sifter.sift(numbers, losses)
+        self._move(n_waiting + places, n_waiting, factors)
+        self._waiting = np.concatenate([self._waiting, numbers[places]])
+        while len(self._waiting) >= self.settings.batch_size:
+            self._step(self.settings.batch_size)
+        return total
+
+    def _step(self, n: int) -> None:
+        """Take a step on the first ``n`` rows that wait."""
+        old = self._batch
+        batch = old._replace(  # its targets and weights have done their work
+            numbers=self._waiting[:n],
+            indptr=old.indptr[: n + 1],
+            rate_factor=self._rate_factor(old.decay),
+        )
+        run, n_owners = self._runner(batch)
+        run(lambda block: self._backward(batch, block), blocks(n, self.block_size))
+        self._update(batch, run, n_owners)
+        self._move(np.arange(n, len(self._waiting)), 0)
+        self._waiting = self._waiting[n:]
+
+    def _move(self, sources: Array, first: int, factors: Array | None = None) -> None:
+        """Move samples ``sources`` to ``first`` and on."""
+        batch: Batch = self._batch
+        self.head.move(self.logits, sources, first, factors)
+        move_samples(
+            sources, first, self.hidden, batch.indptr, batch.indices, batch.values,
+            batch.wide_values,
+        )  # fmt: skip
+
+
+def sparing(targets: Targets, weights: Array) -> Array:
     """Give what the exponents of rows are multiplied by: (n,), float32.
 
     That is at most 1, and less for rows of classes (or with a label) that are rarer than the
@@ -149,10 +239,10 @@ def sparing(targets: Targets, weights: Array, n_classes: int) -> Array:
         rarest = np.full(len(targets), np.inf)
         np.minimum.at(rarest, targets.rows, counts[targets.indices])
     else:
-        counts = np.bincount(targets, minlength=n_classes).astype(np.float64)
-        rarest = counts[targets]
+        counts = np.bincount(targets)
+        rarest = counts[targets].astype(np.float64)
     average = counts.sum() / max(np.count_nonzero(counts), 1)
-    share = np.minimum(1, rarest / average) if average else np.ones(len(weights))
+    share = np.minimum(1, rarest / max(average, 1))
     return (share / np.maximum(1, weights)).astype(np.float32)
 
 
@@ -161,11 +251,14 @@ def calibrate(kept: float, relative: Array) -> float:
 
     It is `beta_for` that share where all are 1, and larger otherwise, up to 100 times.
     """
+    relative = relative[:: max(1, len(relative) // _N_CALIBRATED)].astype(np.float64)
     low = beta_for(kept)
+    if np.mean(1 / (1 + low * relative)) <= kept:
+        return low
     high = 100 * low
     for _ in range(40):
         beta = (low + high) / 2
-        if np.mean(1 / (1 + beta * relative.astype(np.float64))) > kept:
+        if np.mean(1 / (1 + beta * relative)) > kept:
             low = beta
         else:
             high = beta
@@ -173,84 +266,12 @@ def calibrate(kept: float, relative: Array) -> float:
 
 
 def _checked(mask: Any, n: int) -> Array:
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (n,):
-        given = type(mask).__name__
-        if isinstance(mask, np.ndarray):
-            given = f"an array of shape {mask.shape} and dtype {mask.dtype}"
-        raise ValueError(
-            f"sifting: the function gave {given} for {n} losses; let it give an array of bool, "
-            f"of shape ({n},)."
-        )
-    return mask
-
-
-@kernel
-def uniform(key: Any, row: Any, epoch: Any) -> Any:
-    """Draw from [0, 1) by a key, a row and a pass."""
-    return np.float32(mix(key, row, epoch) >> np.uint64(40)) * np.float32(2.0**-24)
-
-
-@kernel
-def rank(history: Array, loss: float) -> Any:
-    """Give the share of sorted losses below ``loss``; of those that are equal, half of them."""
-    n = history.shape[0]
-    low, high = 0, n
-    while low < high:
-        middle = (low + high) // 2
-        if history[middle] < loss:
-            low = middle + 1
-        else:
-            high = middle
-    end = low
-    while end < n and history[end] == loss:
-        end += 1
-    return (np.float32(low) + np.float32(0.5) * np.float32(end - low)) / np.float32(n)
-
-
-@kernel
-def select(
-    order: Array, probabilities: Array, key: int, epoch: int, chances: Array, looked_at: Array
-) -> None:
-    """Draw which rows to look at, by the probabilities with which they were last kept.
-
-    ``chances`` has the probability of being looked at of each row in its last pass, or minus it if
-    it was not; that was not is looked at now. It receives those of this pass.
-    """
-    for i in range(order.shape[0]):
-        row = order[i]
-        looked_at[i] = True
-        if chances[row] < 0:
-            chances[row] = 1
-            continue
-        chances[row] = probabilities[row]
-        if uniform(key, row, epoch) >= probabilities[row]:
-            chances[row] = -probabilities[row]
-            looked_at[i] = False
-
-
-@kernel
-def decide(
-    rows: Array, losses: Array, history: Array, exponents: Array, least: float, keeps_all: bool,
-    key: int, epoch: int, probabilities: Array, chances: Array, mask: Array, factors: Array,
-) -> None:  # fmt: skip
-    """Draw which rows to keep, by their losses among those of a sorted history.
-
-    A row that was looked at by chance has been drawn already, for that part. ``probabilities`` and
-    ``chances`` are empty unless there are such rows; ``factors`` unless gradients are to be divided
-    by probabilities.
-    """
-    for i in range(rows.shape[0]):
-        row = rows[i]
-        p = np.float32(1)
-        if history.shape[0] and losses[i] == losses[i]:  # what is not a number is to be seen
-            p = max(least, rank(history, losses[i]) ** exponents[row])
-        chance = np.float32(1)
-        if probabilities.shape[0]:
-            probabilities[row] = p
-            chance = chances[row]
-        p = min(np.float32(1), p / chance)
-        if keeps_all:
-            p = np.float32(1)
-        mask[i] = uniform(key, row, epoch) < p
-        if factors.shape[0]:
-            factors[i] = np.float32(1) / (p * chance)
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (n,):
+        return mask
+    given = type(mask).__name__
+    if isinstance(mask, np.ndarray):
+        given = f"an array of shape {mask.shape} and dtype {mask.dtype}"
+    raise ValueError(
+        f"sifting: the function gave {given} for {n} losses; let it give an array of bool, of "
+        f"shape ({n},)."
+    )
