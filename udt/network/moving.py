@@ -12,11 +12,18 @@ Array = NDArray[Any]
 
 
 @kernel
+def move(source: Array, to: Array) -> None:
+    """Copy an array to another that does not begin behind it."""
+    for j in range(source.shape[0]):
+        to[j] = source[j]
+
+
+@kernel
 def move_rows(array: Array, sources: Array, first: int) -> None:
     """Move rows ``sources``, which rise, to ``first`` and on: none of them lies below."""
     for k in range(sources.shape[0]):
         if sources[k] != first + k:
-            array[first + k] = array[sources[k]]
+            move(array[sources[k]], array[first + k])
 
 
 @kernel
@@ -32,14 +39,13 @@ def move_samples(
         source, to = sources[k], first + k
         if source == to:
             continue
-        for d in range(hidden.shape[1]):
-            hidden[to, d] = hidden[source, d]
-        shift = indptr[source] - indptr[to]
-        for j in range(indptr[source], indptr[source + 1]):
-            indices[j - shift] = indices[j]
-            values[j - shift] = values[j]
-            wide_values[j - shift] = wide_values[j]
-        indptr[to + 1] = indptr[source + 1] - shift
+        move(hidden[source], hidden[to])
+        begin, end = indptr[source], indptr[source + 1]
+        there = indptr[to]
+        indptr[to + 1] = there + end - begin
+        move(indices[begin:end], indices[there:])
+        move(values[begin:end], values[there:])
+        move(wide_values[begin:end], wide_values[there:])
 
 
 @kernel

@@ -61,7 +61,6 @@ class Sifter:
             self.config = SiftingConfig(calibrate(float(sifting), exponents))
         exponents *= np.float32(self.config.beta)
         self._exponents = exponents
-        self._weights = weights
         self._key = key
         self._epoch = 0
         self._n_batches = 0  # since sifting was last delayed
@@ -105,7 +104,7 @@ class Sifter:
         """End a pass."""
         self.shares.append((self._n_looked_at / self._n_rows, self._n_kept / self._n_rows))
 
-    def sift(self, rows: Array, losses: Array) -> tuple[Array, Array | None]:
+    def sift(self, rows: Array, losses: Array, weights: Array) -> tuple[Array, Array | None]:
         """Choose among rows that were looked at.
 
         Parameters
@@ -114,6 +113,7 @@ class Sifter:
             Their numbers.
         losses : ndarray of shape (n,), float32
             Times their weights.
+        weights : ndarray of shape (n,), float32
 
         Returns
         -------
@@ -123,7 +123,7 @@ class Sifter:
             What their gradients are to be multiplied by.
         """
         config, n = self.config, len(rows)
-        losses = losses / self._weights[rows]
+        losses = losses / weights
         is_delayed = self._n_batches < config.sift_delay
         factors = np.empty(n if config.unbiased else 0, dtype=np.float32)
         if self._rule is not None:
@@ -166,6 +166,7 @@ class SiftingTrainer(Trainer):
             n_waiting=max(settings.batch_size, min(3 * settings.batch_size, _SMALL)),
         )  # fmt: skip
         self.shares = self.sifter.shares
+        self._block_size = self.block_size
         # Rows whose forward pass is done, at the front of the buffers.
         self._waiting = np.empty(0, dtype=np.int64)
 
@@ -174,8 +175,9 @@ class SiftingTrainer(Trainer):
         n_delayed = self.sifter.config.sift_delay * size
         looked_at = self.sifter.begin(order, epoch, n_delayed)
         # As many as will leave a batch, where that spares rounds.
-        wanted = min(size / max(self.sifter.kept, 1 / 3), max(size, _SMALL))
-        return looked_at, round(wanted)
+        n = round(min(size / max(self.sifter.kept, 1 / 3), max(size, _SMALL)))
+        self.block_size = self._block_size * n // size  # as many blocks as of a batch
+        return looked_at, n
 
     def _end_pass(self) -> None:
         if len(self._waiting):
@@ -197,7 +199,7 @@ class SiftingTrainer(Trainer):
         )
         losses = self.losses[n_waiting : len(batch.numbers)]
         total = float(losses.sum(dtype=np.float64))
-        places, factors = self.sifter.sift(numbers, losses)
+        places, factors = self.sifter.sift(numbers, losses, batch.weights[n_waiting:])
         self._move(n_waiting + places, n_waiting, factors)
         self._waiting = np.concatenate([self._waiting, numbers[places]])
         while len(self._waiting) >= self.settings.batch_size:

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
+from udt.intrinsics import prefetch
 from udt.randomness import mix
 
 Array = NDArray[Any]
+#: How many rows ahead exponents are asked for: they are scattered over a large table.
+AHEAD = 16
 
 
 @kernel
@@ -21,17 +24,18 @@ def uniform(key: Any, row: Any, epoch: Any) -> Any:
 
 @kernel
 def rank(history: Array, loss: float) -> Any:
-    """Give the share of sorted losses below ``loss``; of those that are equal, half of them."""
-    n = history.shape[0]
-    low, size = 0, n
+    """Give the share of sorted losses below ``loss``; of those that are equal, half of them.
+
+    Many are: losses of rows that are certain are zero, or the least number above it.
+    """
+    below, up_to = 0, 0
+    size = history.shape[0]
     while size > 0:  # without branches that cannot be foreseen
         half = (size + 1) // 2
-        low += half if history[low + half - 1] < loss else 0
+        below += half * np.int64(history[below + half - 1] < loss)
+        up_to += half * np.int64(history[up_to + half - 1] <= loss)
         size -= half
-    end = low
-    while end < n and history[end] == loss:
-        end += 1
-    return np.float32(low + end) / np.float32(2 * n)
+    return np.float32(below + up_to) / np.float32(2 * history.shape[0])
 
 
 @kernel
@@ -72,6 +76,8 @@ def sift(
     one = np.float32(1)
     for i in range(rows.shape[0]):
         row = rows[i]
+        if i + AHEAD < rows.shape[0]:
+            prefetch(exponents, rows[i + AHEAD])
         p = one
         if history.shape[0] and losses[i] == losses[i]:  # what is not a number must be seen
             p = max(np.float32(least), rank(history, losses[i]) ** exponents[row])
