@@ -15,6 +15,7 @@ from udt.features.cell_encoder import CellEncoder
 from udt.features.ready import ReadyFeatures
 from udt.features.table import TableFeaturizer
 from udt.labels import Kind, LabelFormat
+from udt.training.sifting import SiftingConfig
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -27,7 +28,7 @@ _CELL_ARRAYS = ("knots", "bounds", "firsts", "hashes", "hash_ids")
 _CELL_NUMBERS = ("scale", "n_features", "n_embedded")
 _PLAIN: dict[str, type] = {
     "threshold_": float, "n_features_in_": int, "n_iter_": int, "loss_curve_": list,
-    "validation_scores_": list,
+    "validation_scores_": list, "sifted_": list,
 }  # fmt: skip
 
 
@@ -41,6 +42,10 @@ def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
         params["random_state"] = None  # a generator's state is no setting
     if not isinstance(params["tokenizer"], (str, type(None))):
         params["tokenizer"] = None  # the fitted featurizer has it
+    if isinstance(model.sifting, SiftingConfig):
+        params["sifting"] = asdict(model.sifting)
+    elif callable(model.sifting):
+        params["sifting"] = None  # no code is stored, and the training is over
     if params["columns"] is not None:
         params["columns"] = dict(params["columns"])
     features = _write_features(model.featurizer_, arrays)
@@ -81,7 +86,11 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
     meta, arrays = persistence.read_model(path)
     with persistence.reading(path):
         _check(sorted(arrays) == meta["arrays"])
-        model = UDTClassifier(**meta["params"])
+        params = dict(meta["params"])
+        meta.setdefault("sifted_", [])  # files that were written before there was sifting
+        if isinstance(params.get("sifting"), dict):
+            params["sifting"] = SiftingConfig(**params["sifting"])
+        model = UDTClassifier(**params)
         defaults.check(model)
         model.classes_ = persistence.decode_labels(meta["labels"], arrays)
         model.label_format_ = LabelFormat(**meta["label_format"])

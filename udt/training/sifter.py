@@ -95,7 +95,8 @@ class Sifter:
                 order, n_safe, self._probabilities, self._key + _LOOK, epoch, self._chances,
                 looked_at,
             )  # fmt: skip
-            looked_at[0] = True  # a pass over nothing would have no loss
+            if not looked_at.any():  # a pass over nothing would have no loss
+                looked_at[0], self._chances[order[0]] = True, 1
             order = order[looked_at]
         self._n_looked_at, self._n_kept = len(order), 0
         return order
