@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import FrozenInstanceError, asdict, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -299,7 +300,7 @@ def test_factors_are_bounded():
     sifter = make_sifter(config)
     for epoch in range(2):
         _, _, factors = run_pass(sifter, make_losses(), epoch)
-    assert 1 <= factors.min() and factors.max() == pytest.approx(5)
+    assert factors.min() >= 1 and factors.max() == pytest.approx(5)
 
 
 def test_skipped_rows_come_back_in_the_next_pass():
@@ -308,7 +309,7 @@ def test_skipped_rows_come_back_in_the_next_pass():
     passes = [set(run_pass(sifter, losses, epoch)[0].tolist()) for epoch in range(6)]
     assert len(passes[0]) == N
     assert 0.3 < len(passes[1]) / N < 0.5
-    for before, after in zip(passes, passes[1:], strict=False):
+    for before, after in pairwise(passes):
         assert before | after == set(range(N))
     easy = np.argsort(losses)[: N // 4]
     assert np.isin(easy, list(passes[1])).mean() < 0.15

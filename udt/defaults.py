@@ -225,7 +225,7 @@ def settings(
         head=kind,
         cross_rate=0.0 if kind == "full" or model.wide is False else CROSS_RATE,
         hashing=Hashing(model.n_active, model.n_hashes, model.n_tables),
-        sifting=model.sifting,
+        sifting=float(model.sifting) if isinstance(model.sifting, Real) else model.sifting,
     )
 
 

@@ -86,8 +86,7 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
     meta, arrays = persistence.read_model(path)
     with persistence.reading(path):
         _check(sorted(arrays) == meta["arrays"])
-        params = dict(meta["params"])
-        meta.setdefault("sifted_", [])  # files that were written before there was sifting
+        params = {**meta["params"]}
         if isinstance(params.get("sifting"), dict):
             params["sifting"] = SiftingConfig(**params["sifting"])
         model = UDTClassifier(**params)

@@ -186,7 +186,8 @@ class Trainer:
         step = 0
         for epoch in range(self.settings.max_iter):
             order, size = self._begin_pass(self.random.permutation(n), epoch)
-            tick(n - len(order))
+            if len(order) < n:
+                tick(n - len(order))
             n_batches = -(-len(order) // size)
             total = 0.0
             for i in range(n_batches):
