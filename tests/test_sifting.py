@@ -14,7 +14,9 @@ from udt.training import sifting_kernels as kernels
 from udt.training.sifter import Sifter, calibrate, sparing
 from udt.training.sifting import SiftingConfig, beta_for, is_sifting
 
-pytestmark = pytest.mark.kernel
+# Compiled integers wrap around, and so they do here, where NumPy would warn.
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+kernel = pytest.mark.kernel
 N = 4000
 
 
@@ -115,6 +117,7 @@ def test_what_can_be_a_sifting():
 # ----------------------------------------------------------------------------------------- kernels
 
 
+@kernel
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 500])
 def test_rank(n):
     random = np.random.default_rng(n)
@@ -125,6 +128,7 @@ def test_rank(n):
         assert found == pytest.approx(expected, abs=1e-6)
 
 
+@kernel
 @pytest.mark.parametrize("unbiased", [False, True])
 @pytest.mark.parametrize("skip_forward", [False, True])
 def test_the_naive_twin_keeps_the_same(skip_forward, unbiased):
@@ -169,6 +173,7 @@ def test_the_naive_twin_keeps_the_same(skip_forward, unbiased):
         np.testing.assert_allclose(found[2][here], np.array(factors)[there], rtol=1e-4)
 
 
+@kernel
 def test_a_loss_that_is_no_number_is_kept():
     sifter = make_sifter(SiftingConfig(50.0, sift_delay=0))
     run_pass(sifter, make_losses())
@@ -295,6 +300,7 @@ def test_unbiased_factors_have_the_right_expectation(skip_forward):
     assert totals[low].mean() / n == pytest.approx(1, abs=0.08)
 
 
+@kernel
 def test_factors_are_bounded():
     config = SiftingConfig(9.0, sift_delay=0, unbiased=True, min_probability=0.2)
     sifter = make_sifter(config)
@@ -303,6 +309,7 @@ def test_factors_are_bounded():
     assert factors.min() >= 1 and factors.max() == pytest.approx(5)
 
 
+@kernel
 def test_skipped_rows_come_back_in_the_next_pass():
     sifter = make_sifter(SiftingConfig(1.5, sift_delay=0, skip_forward=True))
     losses = make_losses()

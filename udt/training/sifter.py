@@ -2,7 +2,7 @@
 
 A step has three phases: forward over a batch, and backward and update over as many rows as a batch
 holds of those that were kept, now or earlier. Kept rows wait at the front of the per-sample
-buffers, so that nothing is computed twice; their logits are a step old by then, at most two.
+buffers, so that nothing is computed twice; their logits are a step or two old by then.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network.heads import Batch, Targets
+from udt.network.model import CSR, SparseNetwork
 from udt.network.moving import move_samples
-from udt.threads import blocks
+from udt.threads import Pool, blocks
 from udt.training import sifting_kernels as kernels
 from udt.training.loop import Trainer
+from udt.training.settings import Settings
 from udt.training.sifting import Rule, SiftingConfig, beta_for
 
 Array = NDArray[Any]
 # Draws of what to look at and of what to keep must have nothing in common.
 _LOOK, _KEEP = 0x51F7, 0xBEEF
-# Rows a batch up to which the work between phases shows, so that more are taken at once.
-_SMALL = 512
+# Rows a batch up to which the work between phases shows, so that more are taken at once: enough to
+# leave a batch, but not more than so many batches.
+_SMALL, _MAX_BATCHES = 512, 3
 # Rows to learn from how classes and weights lie.
 _N_CALIBRATED = 1 << 13
 
@@ -153,18 +156,22 @@ class SiftingTrainer(Trainer):
 
     def __init__(
         self,
-        network: Any,
-        rows: Any,
+        network: SparseNetwork,
+        rows: CSR,
         targets: Targets,
         weights: Array,
-        settings: Any,
+        settings: Settings,
         key: int,
-        *args: Any,
+        pool: Pool,
+        positive_weights: Array | None = None,
+        state: dict[str, Array] | None = None,
     ) -> None:
+        assert settings.sifting is not None
         self.sifter = Sifter(settings.sifting, targets, weights, key)
+        size = settings.batch_size
         super().__init__(
-            network, rows, targets, weights, settings, key, *args,
-            n_waiting=max(settings.batch_size, min(3 * settings.batch_size, _SMALL)),
+            network, rows, targets, weights, settings, key, pool, positive_weights, state,
+            n_waiting=max(size, min(_MAX_BATCHES * size, _SMALL)),
         )  # fmt: skip
         self.shares = self.sifter.shares
         self._block_size = self.block_size
@@ -172,13 +179,11 @@ class SiftingTrainer(Trainer):
         self._waiting = np.empty(0, dtype=np.int64)
 
     def _begin_pass(self, order: Array, epoch: int) -> tuple[Array, int]:
-        size = self.settings.batch_size
-        n_delayed = self.sifter.config.sift_delay * size
-        looked_at = self.sifter.begin(order, epoch, n_delayed)
         # As many as will leave a batch, where that spares rounds.
-        n = round(min(size / max(self.sifter.kept, 1 / 3), max(size, _SMALL)))
+        size = self.settings.batch_size
+        n = round(min(size / max(self.sifter.kept, 1 / _MAX_BATCHES), max(size, _SMALL)))
         self.block_size = self._block_size * n // size  # as many blocks as of a batch
-        return looked_at, n
+        return self.sifter.begin(order, epoch, self.sifter.config.sift_delay * n), n
 
     def _end_pass(self) -> None:
         if len(self._waiting):
