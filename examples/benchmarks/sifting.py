@@ -148,38 +148,47 @@ def train(plan: Plan, arm: Arm, seed: int, n_jobs: int) -> Run:
 
 
 @contextmanager
-def forward_seconds() -> Iterator[list[float]]:
-    """Collect the seconds of forward passes."""
+def watched(phases: bool) -> Iterator[dict[str, float]]:
+    """Count the processor's seconds of training loops and, with ``phases``, of forward passes."""
+    from udt.training import fitting
     from udt.training.loop import Trainer
 
-    forward, seconds = Trainer._forward, []
+    seconds = {"loop": 0.0, "forward": 0.0}
 
-    def timed(trainer: Any, batch: Any, block: tuple[int, int]) -> None:
-        start = time.thread_time()
-        forward(trainer, batch, block)
-        seconds.append(time.thread_time() - start)
+    def counted(function: Any, name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            start = time.process_time()
+            result = function(*arguments)
+            seconds[name] += time.process_time() - start
+            return result
 
-    Trainer._forward = timed  # type: ignore[method-assign]
+        return call
+
+    run, forward = fitting.run, Trainer._forward
+    fitting.run = counted(run, "loop")
+    if phases:
+        Trainer._forward = counted(forward, "forward")  # type: ignore[method-assign]
     try:
         yield seconds
     finally:
-        Trainer._forward = forward  # type: ignore[method-assign]
+        fitting.run, Trainer._forward = run, forward  # type: ignore[method-assign]
 
 
 def backward_share(plan: Plan, repeats: int) -> str:
     """Tell the share of backward passes and updates in a pass, and what 0.6 kept saves of it.
 
-    All on one thread, in seconds of the processor, which add up.
+    All on one thread, where the processor's seconds of phases add up.
     """
     shares, saved, kept = [], [], []
     for _ in range(repeats):
-        whole = train(plan, Arm("all rows", 1.0, 2), 0, 1).cpu_seconds
-        less = train(plan, Arm("sifting", 0.6, 2), 0, 1)
-        with forward_seconds() as forward:
-            timed = train(plan, Arm("all rows", 1.0, 2), 0, 1).cpu_seconds
-        shares.append(1 - sum(forward) / timed)
-        saved.append(1 - less.cpu_seconds / whole)
-        kept += [kept for _, kept in less.shares]
+        with watched(phases=False) as whole:
+            train(plan, Arm("all rows", 1.0, 2), 0, 1)
+        with watched(phases=False) as less:
+            kept += [kept for _, kept in train(plan, Arm("sifting", 0.6, 2), 0, 1).shares]
+        with watched(phases=True) as phases:
+            train(plan, Arm("all rows", 1.0, 2), 0, 1)
+        shares.append(1 - phases["forward"] / phases["loop"])
+        saved.append(1 - less["loop"] / whole["loop"])
     share, spared = float(np.median(shares)), 1 - float(np.mean(kept))
     bound, found = spared * share, float(np.median(saved))
     return (
