@@ -75,9 +75,10 @@ def step(head, batch, n_owners=1, cuts=(0, 5, 12)):
     losses, hidden_gradient = np.empty(n, dtype=np.float32), np.empty_like(hidden)
     head.prepare(batch)
     for first, last in pairwise(cuts):
-        head.gradients(hidden, logits, first, last, losses, hidden_gradient)
+        head.forward(hidden, logits, first, last, losses)
+        head.backward(logits, first, last, hidden_gradient)
     for task in head.tasks(n_owners):
-        head.update(hidden, logits, np.float32(0.2), task)
+        head.update(batch, hidden, logits, np.float32(0.2), task)
     return losses, hidden_gradient
 
 

@@ -52,6 +52,13 @@ def test_train(folder, run):
     assert model.predict(["a good film", "a bad film"]).tolist() == ["pos", "neg"]
 
 
+def test_train_on_a_share_of_rows(folder, run):
+    run("train", "data.csv", "--model", "m.udt", "--sifting", 0.6, "--param", "batch_size=2")
+    model = udt.load("m.udt")
+    assert model.sifting == 0.6
+    assert model.sifted_[-1][1] < 0.9
+
+
 def test_train_is_quiet(folder, run):
     assert run("train", "data.csv", "--model", "m.udt", "--quiet") == ("", "")
 
@@ -136,6 +143,12 @@ def test_parameters_reach_the_classifier(folder, run, monkeypatch):
         (["--param", "max_iter"], "write it as NAME=VALUE"),
         (["--param", "max_iter=1", "--param", "max_iter=2"], "max_iter is given twice"),
         (["--param", "n_jobs=1", "--n-jobs", "2"], "--n-jobs and --param n_jobs are both given"),
+        (["--sifting", "0"], "argument --sifting: 0.0 is not above 0, and up to 1"),
+        (["--sifting", "some"], "invalid _share value: 'some'"),
+        (
+            ["--sifting", "0.6", "--param", "sifting=0.5"],
+            "--sifting and --param sifting are both given",
+        ),
         (["--n-jobs", "two"], "invalid int value: 'two'"),
         (["--model", "none/m.udt"], "lies in none that exists"),
         (["--model", "."], "that is a folder"),

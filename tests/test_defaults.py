@@ -147,6 +147,7 @@ def test_an_error_names_parameter_value_and_range(name, value):
         ("n_active", np.int64(5)),
         ("n_hashes", 10),
         ("n_tables", 255),
+        ("sifting", 0.5),
     ],
 )
 def test_values_in_range_pass(name, value):
@@ -155,6 +156,8 @@ def test_values_in_range_pass(name, value):
     # Whatever type it came in, training gets a plain number.
     settings = vars(settings_of(model, 1000, SHAPES[0]))
     sizes = vars(settings.pop("hashing")).values()
+    sifting = settings.pop("sifting")
+    assert sifting is value if name == "sifting" else sifting is None
     assert all(type(setting) in (int, float, bool, str) for setting in settings.values())
     assert all(size is None or size == int(size) for size in sizes)
 

@@ -274,9 +274,11 @@ def test_one_vs_all_head(n_classes, n_hidden):
 
     gradient, losses = wide.copy(), np.empty(10, dtype=np.float32)
     hidden_gradient = np.empty_like(hidden)
-    head.prepare(batch_of(labels, weights))
+    batch = batch_of(labels, weights)
+    head.prepare(batch)
     for first, last in [(0, 4), (4, 10)]:
-        head.gradients(hidden, gradient, first, last, losses, hidden_gradient)
+        head.forward(hidden, gradient, first, last, losses)
+        head.backward(gradient, first, last, hidden_gradient)
     logits = wide + hidden.astype(float) @ output.T + bias
     expected = naive.one_vs_all_gradient(logits, truth, weights, positive, 0.1)
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
@@ -287,7 +289,7 @@ def test_one_vs_all_head(n_classes, n_hidden):
 
     assert sorted(c for task in head.tasks(2) for c in range(*task)) == list(range(n_classes))
     for task in head.tasks(2):
-        head.update(hidden, gradient, np.float32(0.5), task)
+        head.update(batch, hidden, gradient, np.float32(0.5), task)
     start = np.full((n_classes, 1, 1), 0.1)
     new_output, _, new_bias, _ = naive.update_output(
         hidden, gradient, 0.5, output, start, bias, start
@@ -310,9 +312,11 @@ def test_softmax_head(n_classes, n_hidden):
 
     gradient, losses = wide.copy(), np.empty(10, dtype=np.float32)
     hidden_gradient = np.empty_like(hidden)
-    head.prepare(batch_of(targets, weights))
+    batch = batch_of(targets, weights)
+    head.prepare(batch)
     for first, last in [(0, 4), (4, 10)]:
-        head.gradients(hidden, gradient, first, last, losses, hidden_gradient)
+        head.forward(hidden, gradient, first, last, losses)
+        head.backward(gradient, first, last, hidden_gradient)
     logits = wide + hidden.astype(float) @ output.T + bias
     expected = naive.softmax_gradient(logits, targets, weights, 0.1)
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
@@ -324,7 +328,7 @@ def test_softmax_head(n_classes, n_hidden):
     # Blocks cover each class once.
     assert sorted(c for task in head.tasks(2) for c in range(*task)) == list(range(n_classes))
     for task in head.tasks(2):
-        head.update(hidden, gradient, np.float32(0.5), task)
+        head.update(batch, hidden, gradient, np.float32(0.5), task)
     start = np.full((n_classes, 1, 1), 0.1)
     new_output, _, new_bias, _ = naive.update_output(
         hidden, gradient, 0.5, output, start, bias, start
@@ -350,11 +354,13 @@ def test_resampled_softmax_head():
     for head in heads:
         logits = np.empty((n, n_classes), dtype=np.float32)
         losses, hidden_gradient = np.empty(n, dtype=np.float32), np.empty_like(hidden)
-        head.prepare(batch_of(targets, weights))
+        batch = batch_of(targets, weights)
+        head.prepare(batch)
         for first, last in [(0, 4), (4, n)]:
-            head.gradients(hidden, logits, first, last, losses, hidden_gradient)
+            head.forward(hidden, logits, first, last, losses)
+            head.backward(logits, first, last, hidden_gradient)
         for task in head.tasks(2):
-            head.update(hidden, logits, np.float32(0.5), task)
+            head.update(batch, hidden, logits, np.float32(0.5), task)
         np.testing.assert_allclose(losses, naive.cross_entropy(exact, targets, weights), rtol=1e-4)
         gradients.append(hidden_gradient)
     # The key fixes the draws.

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from udt.features.featurizer import HashingFeaturizer
     from udt.features.table import TableFeaturizer
     from udt.model_file import load
+    from udt.training.sifting import SiftingConfig
 
 __version__ = "0.1.0"
 __all__ = [
     "HashingFeaturizer",
+    "SiftingConfig",
     "TableFeaturizer",
     "UDTClassifier",
     "__version__",
@@ -33,6 +35,7 @@ __all__ = [
 # second to load and `udt --help` should not.
 _HOMES = {
     "HashingFeaturizer": "udt.features.featurizer",
+    "SiftingConfig": "udt.training.sifting",
     "TableFeaturizer": "udt.features.table",
     "UDTClassifier": "udt.classifier",
     "load": "udt.model_file",

@@ -21,6 +21,7 @@ from udt.features.table import TableFeaturizer
 from udt.labels import LabelFormat, LabelSets
 from udt.lsh.hashing import Hashing
 from udt.threads import Pool, effective_n_jobs, single_threaded_blas
+from udt.training.sifting import SiftingConfig
 
 if TYPE_CHECKING:
     from udt.network.model import CSR, SparseNetwork
@@ -110,6 +111,14 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         which makes 0.5 a good threshold.
         "tuned" holds out ``validation_fraction`` of the rows (or uses ``X_val``), takes what gives
         them the best micro-averaged F1, and trains again on all rows, which doubles the time.
+    sifting : float, SiftingConfig, callable or None, default=None
+        Which rows get a backward pass; all by default. A float is about the share of rows to keep:
+        those whose loss is high among the losses of recent ones, and those of rare classes or with
+        high weights, are kept with higher probability. That takes less time and, where many rows
+        are easy, costs little accuracy; `SiftingConfig` has more to say, such as to leave easy rows
+        out of the forward pass as well, where most of the time goes. A callable ``rule(losses,
+        history, rng)`` is given the losses of a batch (n,) and recent losses before it (m,),
+        float32, and a numpy Generator, and returns a mask (n,), bool.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights it finds. Columns keep their roles and features
         their meaning; new classes and frequent new n-grams and categories are appended.
@@ -163,6 +172,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     validation_scores_ : list of float
         Score on the validation rows after each pass, if there were any: accuracy, or
         micro-averaged F1 where rows may have any number of labels.
+    sifted_ : list of (float, float)
+        With ``sifting``, the shares of rows that each pass looked at (forward), and that it kept
+        (backward too); else empty. The loss is that of the rows that were looked at.
 
     References
     ----------
@@ -217,6 +229,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         n_tables: int | None = None,
         learning_rate_init: float | None = None,
         threshold: float | str = 0.5,
+        sifting: float | SiftingConfig | Callable[..., Any] | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -248,6 +261,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_tables = n_tables
         self.learning_rate_init = learning_rate_init
         self.threshold = threshold
+        self.sifting = sifting
         self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -457,6 +471,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_iter_ = len(learnt.history.losses)
         self.loss_curve_ = learnt.history.losses
         self.validation_scores_ = learnt.history.scores
+        self.sifted_ = learnt.history.sifted
         if network is None:
             self._take_names(data)
         self.quantization_: dict[str, Any] | None = None

@@ -17,6 +17,7 @@ from udt.features.table import TableFeaturizer
 from udt.lsh.hashing import Hashing
 from udt.targets import Targets
 from udt.training.settings import NetworkShape, Settings
+from udt.training.sifting import is_sifting
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -77,6 +78,11 @@ def check(model: UDTClassifier) -> None:
         (
             "head", False, '"auto", "softmax", "ova" or "lsh"',
             lambda v: isinstance(v, str) and v in ("auto", "softmax", "ova", "lsh"),
+        ),
+        (
+            "sifting", True,
+            "the share of rows to keep (above 0, up to 1), a SiftingConfig or a function",
+            is_sifting,
         ),
         ("early_stopping", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
         ("warm_start", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
@@ -219,6 +225,7 @@ def settings(
         head=kind,
         cross_rate=0.0 if kind == "full" or model.wide is False else CROSS_RATE,
         hashing=Hashing(model.n_active, model.n_hashes, model.n_tables),
+        sifting=float(model.sifting) if isinstance(model.sifting, Real) else model.sifting,
     )
 
 

@@ -16,6 +16,7 @@ from udt.features.ready import ReadyFeatures
 from udt.features.table import TableFeaturizer
 from udt.labels import Kind, LabelFormat
 from udt.packing import pack, unpack
+from udt.training.sifting import SiftingConfig
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -29,7 +30,7 @@ _CELL_ARRAYS = ("knots", "bounds", "firsts", "hashes", "hash_ids")
 _CELL_NUMBERS = ("scale", "n_features", "n_embedded")
 _PLAIN: dict[str, type] = {
     "threshold_": float, "n_features_in_": int, "n_iter_": int, "loss_curve_": list,
-    "validation_scores_": list,
+    "validation_scores_": list, "sifted_": list,
 }  # fmt: skip
 
 
@@ -43,6 +44,10 @@ def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
         params["random_state"] = None  # a generator's state is no setting
     if not isinstance(params["tokenizer"], (str, type(None))):
         params["tokenizer"] = None  # the fitted featurizer has it
+    if isinstance(model.sifting, SiftingConfig):
+        params["sifting"] = asdict(model.sifting)
+    elif callable(model.sifting):
+        params["sifting"] = None  # no code is stored, and the training is over
     if params["columns"] is not None:
         params["columns"] = dict(params["columns"])
     is_small = model.quantization_ is not None
@@ -85,7 +90,10 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
     meta, arrays = persistence.read_model(path)
     with persistence.reading(path):
         _check(sorted(arrays) == meta["arrays"])
-        model = UDTClassifier(**meta["params"])
+        params = {**meta["params"]}
+        if isinstance(params.get("sifting"), dict):
+            params["sifting"] = SiftingConfig(**params["sifting"])
+        model = UDTClassifier(**params)
         defaults.check(model)
         model.classes_ = persistence.decode_labels(meta["labels"], arrays)
         model.label_format_ = LabelFormat(**meta["label_format"])

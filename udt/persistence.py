@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 FORMAT_NAME = "udt"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _DTYPES = {
     "F64": "<f8",

@@ -104,6 +104,12 @@ def _add_train(commands: Any) -> None:
         metavar="NAME=VALUE",
         help="a parameter of udt.UDTClassifier; VALUE is JSON or plain text (repeatable)",
     )
+    train.add_argument(
+        "--sifting",
+        type=_share,
+        metavar="SHARE",
+        help="train on about this share of rows in each pass, the hardest, e.g. 0.6",
+    )
     train.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
     train.add_argument(
         "--random-state", type=int, metavar="S", help="seed, for the same model again"
@@ -233,6 +239,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not above 0, and up to 1")
+    return value
+
+
 def _label_delimiter(text: str) -> str:
     text = {"\\t": "\t"}.get(text, text)
     if not text or "\n" in text or "\r" in text:
@@ -294,7 +307,7 @@ def _column_items(given: str) -> list[tuple[str, str]]:
 
 
 def parameters(args: argparse.Namespace) -> dict[str, Any]:
-    """Turn --param, --columns, --n-jobs and --random-state into constructor arguments."""
+    """Turn --param, --columns, --sifting and the like into constructor arguments."""
     from udt import UDTClassifier
 
     known = inspect.signature(UDTClassifier).parameters
@@ -316,6 +329,7 @@ def parameters(args: argparse.Namespace) -> dict[str, Any]:
     roles = column_roles(args) or (None if args.text is None else {args.text: "text"})
     options = {
         "columns": roles,
+        "sifting": args.sifting,
         "n_jobs": args.n_jobs,
         "random_state": args.random_state,
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from udt.compilation import kernel
 from udt.network.kernels import exp, insert, largest, logistic
-from udt.network.weights import Weights, add_row, dot_hashed, dot_row, n_rows, prefetch_row
+from udt.network.weights import Weights, dot_hashed, dot_row, n_rows, prefetch_row
 
 Array = NDArray[Any]
 #: How many rows ahead weights of classes are asked for: they are scattered over a large table.
@@ -317,9 +317,9 @@ def active_gradient(
     positive_weights: Array, is_exclusive: bool, smoothing: float, n_hard: int, n_random: int,
     key: Any, output: Weights, bias: Array, indptr: Array, indices: Array, values: Array,
     starts: Array, crosses: Weights, is_active: Array, losses: Array, classes: Array, slopes: Array,
-    sizes: Array, hidden_gradient: Array,
+    sizes: Array,
 ) -> None:  # fmt: skip
-    """Choose the active classes of samples ``first:last``, and give losses and gradients.
+    """Choose the active classes of samples ``first:last``, and give losses and slopes.
 
     Row ``i - first`` of ``candidates`` and ``candidate_logits`` is for sample ``i``; with
     ``scores_given``, the one row of ``candidates`` is for all samples. ``classes[i, :sizes[i]]``
@@ -353,11 +353,6 @@ def active_gradient(
                 slope, n, active, n_true, weights[i], positive_weights, smoothing
             )
         sizes[i] = n
-        total = hidden_gradient[i]
-        for d in range(total.shape[0]):
-            total[d] = 0
-        for j in range(n):
-            add_row(total, output, np.int64(active[j]), slope[j])
 
 
 @kernel

@@ -7,7 +7,7 @@ do: easy ones have probabilities, and so gradients, near zero.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from udt.labels import LabelSets
 from udt.lsh.hashing import Hashing, make_tables
 from udt.network import active
-from udt.network.heads import Batch
+from udt.network.heads import Active, Batch
 from udt.network.model import SparseNetwork
 from udt.network.optimizers import Optimizer
 from udt.threads import Pool
@@ -25,14 +25,6 @@ Array = NDArray[Any]
 N_PROBES = 1024
 #: Rebuilds of the tables: after this share of a pass, then each time after so many times more.
 FIRST_INTERVAL, SLOWER = 1 / 8, 1.5
-
-
-class Buffers(NamedTuple):
-    """The active classes of a batch: ``classes[i, :sizes[i]]``, and the slopes of their logits."""
-
-    classes: Array
-    slopes: Array
-    sizes: Array
 
 
 class CandidateHead:
@@ -93,12 +85,7 @@ class CandidateHead:
         self.key = key
         self.n_hard = min(n_hard, network.n_classes)
         self.n_random = n_random
-        width = max_true + self.n_hard + n_random
-        self._active = Buffers(
-            np.empty((batch_size, width), dtype=np.int32),
-            np.empty((batch_size, width), dtype=np.float32),
-            np.zeros(batch_size, dtype=np.int64),
-        )
+        self._active = Active.empty(batch_size, max_true + self.n_hard + n_random)
         self._ones = np.ones((batch_size, 1), dtype=np.float32)
         self._marks: list[Array] = []
 
@@ -113,9 +100,9 @@ class CandidateHead:
 
     def _differentiate(
         self, hidden: Array, first: int, last: int, candidates: Array, sizes: Array,
-        logits: Array, scores_given: bool, losses: Array, hidden_gradient: Array,
+        logits: Array, scores_given: bool, losses: Array,
     ) -> None:  # fmt: skip
-        """Choose active classes of samples ``first:last`` among candidates; give gradients."""
+        """Choose active classes of samples ``first:last`` among candidates; give slopes."""
         batch, network = self._batch, self.network
         try:  # threads take turns with these
             marks = self._marks.pop()
@@ -126,20 +113,28 @@ class CandidateHead:
             batch.weights, self.positive_weights, self.is_exclusive, self.smoothing, self.n_hard,
             self.n_random, np.uint64(self.key + batch.step_key), self.output.weights,
             self.bias.weights[:, 0], batch.indptr, batch.indices, batch.wide_values,
-            network.cross_starts, network.crosses, marks, losses, *self._active, hidden_gradient,
+            network.cross_starts, network.crosses, marks, losses, *self._active,
         )  # fmt: skip
         self._marks.append(marks)
+
+    def backward(self, logits: Array, first: int, last: int, hidden_gradient: Array) -> None:
+        """Give gradients in the hidden activations of samples ``first:last``."""
+        self._active.backward(first, last, self.output.weights, hidden_gradient)
+
+    def move(self, logits: Array, sources: Array, first: int, factors: Array | None = None) -> None:
+        """Move the active classes of samples ``sources``; multiply their slopes."""
+        self._active.move(sources, first, factors)
 
     def tasks(self, n_owners: int) -> list[tuple[int, int]]:
         """Give owners of classes; see `Optimizer.scatter`."""
         return [(owner, n_owners - 1) for owner in range(n_owners)]
 
     def update(
-        self, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
+        self, batch: Batch, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
     ) -> None:
         """Take a step on those of an owner's classes that are active in the batch."""
         classes, slopes, sizes = self._active
-        batch, network, n = self._batch, self.network, len(hidden)
+        network, n = self.network, len(hidden)
         begins = np.arange(n) * classes.shape[1]
         groups = self.output.group(
             begins, begins + sizes[:n], classes.reshape(-1), slopes.reshape(-1), *task
@@ -162,18 +157,15 @@ class MinedHead(CandidateHead):
 
     needs_logits = True
 
-    def gradients(
-        self, hidden: Array, logits: Array, first: int, last: int, losses: Array,
-        hidden_gradient: Array,
-    ) -> None:  # fmt: skip
-        """Give losses and gradients of samples ``first:last``; ``logits`` is used up."""
+    def forward(self, hidden: Array, logits: Array, first: int, last: int, losses: Array) -> None:
+        """Give losses and slopes of samples ``first:last``; ``logits`` is used up."""
         part = logits[first:last]
         np.matmul(hidden[first:last], self.output.weights.T, out=part)
         part += self.bias.weights[:, 0]
         n_classes = part.shape[1]
         self._differentiate(
             hidden, first, last, np.arange(n_classes, dtype=np.int32)[np.newaxis],
-            np.full(last - first, n_classes), part, True, losses, hidden_gradient,
+            np.full(last - first, n_classes), part, True, losses,
         )  # fmt: skip
 
 
@@ -238,13 +230,8 @@ class LSHHead(CandidateHead):
             self._interval *= SLOWER
         self._step += 1
 
-    def gradients(
-        self, hidden: Array, logits: Array, first: int, last: int, losses: Array,
-        hidden_gradient: Array,
-    ) -> None:  # fmt: skip
-        """Ask the tables about samples ``first:last``; give losses and gradients."""
+    def forward(self, hidden: Array, logits: Array, first: int, last: int, losses: Array) -> None:
+        """Ask the tables about samples ``first:last``; give losses and slopes."""
         found = self._tables.rank(self._tables.hash(hidden[first:last]), self.n_active)
         scores = np.empty(found.ids.shape, dtype=np.float32)
-        self._differentiate(
-            hidden, first, last, found.ids, found.sizes, scores, False, losses, hidden_gradient
-        )
+        self._differentiate(hidden, first, last, found.ids, found.sizes, scores, False, losses)

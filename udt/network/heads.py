@@ -6,13 +6,14 @@ they are given and to nothing else, so that blocks may run on several threads.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network import kernels
+from udt.network.moving import move_rows, scale_rows
 from udt.network.optimizers import Optimizer, step_active
 from udt.threads import blocks
 
@@ -45,23 +46,27 @@ class Head(Protocol):
 
     @property
     def needs_logits(self) -> bool:
-        """Whether `gradients` needs room for the logits of all classes."""
+        """Whether `forward` needs room for the logits of all classes."""
 
     def prepare(self, batch: Batch) -> None:
         """Get ready for a batch, whose values are yet to be filled in."""
 
-    def gradients(
-        self,
-        hidden: Array,
-        logits: Array,
-        first: int,
-        last: int,
-        losses: Array,
-        hidden_gradient: Array,
-    ) -> None:
-        """Give losses and gradients of samples ``first:last``, from hidden activations.
+    def forward(self, hidden: Array, logits: Array, first: int, last: int, losses: Array) -> None:
+        """Give losses of samples ``first:last`` from hidden activations, and keep their slopes.
 
         ``logits`` comes with the linear path's part (zeros if there is none), if it is needed.
+        """
+
+    def backward(self, logits: Array, first: int, last: int, hidden_gradient: Array) -> None:
+        """Give gradients in the hidden activations of samples ``first:last``.
+
+        ``logits`` is as `forward` left it.
+        """
+
+    def move(self, logits: Array, sources: Array, first: int, factors: Array | None = None) -> None:
+        """Move what `forward` kept of samples ``sources``, which rise, to ``first`` and on.
+
+        Their slopes are multiplied by ``factors``, if there are some.
         """
 
     def tasks(self, n_owners: int) -> list[tuple[int, int]]:
@@ -72,9 +77,37 @@ class Head(Protocol):
         """
 
     def update(
-        self, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
+        self, batch: Batch, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
     ) -> None:
         """Take a step on the outputs of a task with the gradients of the whole batch."""
+
+
+class Active(NamedTuple):
+    """The active classes of a batch: ``classes[i, :sizes[i]]``, and the slopes of their logits."""
+
+    classes: Array
+    slopes: Array
+    sizes: Array
+
+    @classmethod
+    def empty(cls, batch_size: int, width: int) -> Self:
+        """Give room for a batch."""
+        return cls(
+            np.empty((batch_size, width), dtype=np.int32),
+            np.empty((batch_size, width), dtype=np.float32),
+            np.zeros(batch_size, dtype=np.int64),
+        )
+
+    def backward(self, first: int, last: int, output: Array, hidden_gradient: Array) -> None:
+        """Give gradients in the hidden activations of samples ``first:last``."""
+        kernels.active_backward(*self, first, last, output, hidden_gradient)
+
+    def move(self, sources: Array, first: int, factors: Array | None) -> None:
+        """Move samples as `Head.move` does."""
+        for array in (self.classes, self.slopes, self.sizes[:, np.newaxis]):
+            move_rows(array, sources, first)
+        if factors is not None:
+            scale_rows(self.slopes, first, factors)
 
 
 class DenseHead:
@@ -106,22 +139,22 @@ class DenseHead:
         """Get ready for a batch."""
         self._batch = batch
 
-    def gradients(
-        self,
-        hidden: Array,
-        logits: Array,
-        first: int,
-        last: int,
-        losses: Array,
-        hidden_gradient: Array,
-    ) -> None:
-        """Turn the wide path's logits of samples ``first:last`` into gradients, in place."""
-        output = self.output.weights
+    def forward(self, hidden: Array, logits: Array, first: int, last: int, losses: Array) -> None:
+        """Turn the wide path's logits of samples ``first:last`` into slopes, in place."""
         if hidden.shape[1]:
-            logits[first:last] += hidden[first:last] @ output.T
+            logits[first:last] += hidden[first:last] @ self.output.weights.T
         self._differentiate(logits, first, last, losses)
-        if hidden.shape[1]:
-            np.matmul(logits[first:last], output, out=hidden_gradient[first:last])
+
+    def backward(self, logits: Array, first: int, last: int, hidden_gradient: Array) -> None:
+        """Give gradients in the hidden activations of samples ``first:last``."""
+        if hidden_gradient.shape[1]:
+            np.matmul(logits[first:last], self.output.weights, out=hidden_gradient[first:last])
+
+    def move(self, logits: Array, sources: Array, first: int, factors: Array | None = None) -> None:
+        """Move the slopes of samples ``sources`` to ``first`` and on, times ``factors``."""
+        move_rows(logits, sources, first)
+        if factors is not None:
+            scale_rows(logits, first, factors)
 
     def _differentiate(self, logits: Array, first: int, last: int, losses: Array) -> None:
         """Give each loss, and turn logits less their bias into its gradient."""
@@ -132,7 +165,7 @@ class DenseHead:
         return blocks(len(self.bias.weights), self.block_size)
 
     def update(
-        self, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
+        self, batch: Batch, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
     ) -> None:
         """Take a step on a range of classes."""
         part = gradient[:, slice(*task)]
@@ -204,9 +237,7 @@ class ResampledSoftmaxHead(SoftmaxHead):
         self, output: Optimizer, bias: Optimizer, batch_size: int, key: int, n_points: int = 64
     ) -> None:
         super().__init__(output, bias, 0.0)
-        self._classes = np.empty((batch_size, n_points + 1), dtype=np.int32)
-        self._slopes = np.empty((batch_size, n_points + 1), dtype=np.float32)
-        self._sizes = np.empty(batch_size, dtype=np.int64)
+        self._active = Active.empty(batch_size, n_points + 1)
         self._random = np.random.Generator(np.random.PCG64(key))
         self._starts = np.empty(batch_size, dtype=np.float32)
 
@@ -216,29 +247,27 @@ class ResampledSoftmaxHead(SoftmaxHead):
         n = len(batch.numbers)
         self._starts[:n] = self._random.random(n, dtype=np.float32)
 
-    def gradients(
-        self,
-        hidden: Array,
-        logits: Array,
-        first: int,
-        last: int,
-        losses: Array,
-        hidden_gradient: Array,
-    ) -> None:
-        """Draw the active classes of samples ``first:last`` and their gradients."""
-        output = self.output.weights
-        np.matmul(hidden[first:last], output.T, out=logits[first:last])
+    def forward(self, hidden: Array, logits: Array, first: int, last: int, losses: Array) -> None:
+        """Draw the active classes of samples ``first:last`` and their slopes."""
+        np.matmul(hidden[first:last], self.output.weights.T, out=logits[first:last])
         kernels.resampled_gradient(
             logits, first, last, self.bias.weights[:, 0], self._batch.targets,
-            self._batch.weights, self._starts, output, losses, self._classes, self._slopes,
-            self._sizes, hidden_gradient,
+            self._batch.weights, self._starts, losses, *self._active,
         )  # fmt: skip
 
+    def backward(self, logits: Array, first: int, last: int, hidden_gradient: Array) -> None:
+        """Give gradients in the hidden activations of samples ``first:last``."""
+        self._active.backward(first, last, self.output.weights, hidden_gradient)
+
+    def move(self, logits: Array, sources: Array, first: int, factors: Array | None = None) -> None:
+        """Move the active classes of samples ``sources``; multiply their slopes."""
+        self._active.move(sources, first, factors)
+
     def update(
-        self, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
+        self, batch: Batch, hidden: Array, gradient: Array, rate: np.float32, task: tuple[int, int]
     ) -> None:
         """Take a step on those of a range of classes that are active in the batch."""
         step_active(
-            hidden, self._classes, self._slopes, self._sizes, *task, rate, self.output.rule,
+            hidden, *self._active, *task, rate, self.output.rule,
             self.output.weights, self.output.state, self.bias.weights, self.bias.state,
         )  # fmt: skip

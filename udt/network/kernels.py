@@ -313,8 +313,7 @@ def systematic_sample(
 @kernel
 def resampled_gradient(
     logits: Array, first: int, last: int, bias: Array, targets: Array, weights: Array,
-    starts: Array, output: Array, losses: Array, classes: Array, slopes: Array, sizes: Array,
-    hidden_gradient: Array,
+    starts: Array, losses: Array, classes: Array, slopes: Array, sizes: Array,
 ) -> None:  # fmt: skip
     """Give each loss, and the cross-entropy's gradient over a systematic sample of the classes.
 
@@ -342,13 +341,23 @@ def resampled_gradient(
                 slopes[i, size] = slopes[i, j] * share
                 size += 1
         sizes[i] = size
-        slope = hidden_gradient[i]
-        for d in range(slope.shape[0]):
-            slope[d] = 0
-        for j in range(size):
-            weight = output[classes[i, j]]
-            for d in range(slope.shape[0]):
-                slope[d] += slopes[i, j] * weight[d]
+
+
+@kernel
+def active_backward(
+    classes: Array, slopes: Array, sizes: Array, first: int, last: int, output: Weights,
+    hidden_gradient: Array,
+) -> None:  # fmt: skip
+    """Give the gradients in the hidden activations of samples ``first:last``.
+
+    Those of sample ``i``'s active classes ``classes[i, :sizes[i]]`` are ``slopes[i, :sizes[i]]``.
+    """
+    for i in range(first, last):
+        total = hidden_gradient[i]
+        for d in range(total.shape[0]):
+            total[d] = 0
+        for j in range(sizes[i]):
+            add_row(total, output, np.int64(classes[i, j]), slopes[i, j])
 
 
 @kernel

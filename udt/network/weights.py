@@ -49,13 +49,40 @@ class Quantized(NamedTuple):
     scales: Array
     layout: Array
 
-    n_rows = property(lambda self: int(self.layout[N_ROWS]))
-    width = property(lambda self: int(self.layout[WIDTH]))
-    bits = property(lambda self: int(self.layout[BITS]))
-    stride = property(lambda self: int(self.layout[STRIDE]))
-    n_parts = property(lambda self: int(self.layout[N_PARTS]))
-    part = property(lambda self: int(self.layout[PART]))
-    shift = property(lambda self: int(self.layout[SHIFT]))
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.layout[N_ROWS])
+
+    @property
+    def width(self) -> int:
+        """Length of a row."""
+        return int(self.layout[WIDTH])
+
+    @property
+    def bits(self) -> int:
+        """Bits of an integer."""
+        return int(self.layout[BITS])
+
+    @property
+    def stride(self) -> int:
+        """Integers that a row takes."""
+        return int(self.layout[STRIDE])
+
+    @property
+    def n_parts(self) -> int:
+        """Parts of a row with a scale each."""
+        return int(self.layout[N_PARTS])
+
+    @property
+    def part(self) -> int:
+        """Length of a part."""
+        return int(self.layout[PART])
+
+    @property
+    def shift(self) -> int:
+        """Binary logarithm of the rows that share a scale."""
+        return int(self.layout[SHIFT])
 
 
 #: Weights as they are stored.

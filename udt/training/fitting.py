@@ -17,6 +17,7 @@ from udt.threads import Pool, blocks
 from udt.training.loop import Diverged, Trainer, run
 from udt.training.progress import History, Progress
 from udt.training.settings import NetworkShape, Settings
+from udt.training.sifter import SiftingTrainer
 
 Array = NDArray[Any]
 _MAX_TRIES = 4
@@ -102,7 +103,8 @@ def fit_network(
             trained = network.grown(
                 n_classes, shape.embedded, shape.n_wide, shape.embedding_range, seed
             )
-        trainer = Trainer(
+        make = Trainer if settings.sifting is None else SiftingTrainer
+        trainer = make(
             trained, rows, targets, weights, settings, key, pool, positive_weights, state
         )
         try:

@@ -61,6 +61,8 @@ class Trainer:
         if ``targets`` are LabelSets.
     state : dict of str to ndarray, or None
         The optimiser's, of an earlier training of the first of these weights.
+    n_waiting : int, default=0
+        Samples beside a batch for which there is to be room.
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class Trainer:
         pool: Pool,
         positive_weights: Array | None = None,
         state: dict[str, Array] | None = None,
+        *,
+        n_waiting: int = 0,
     ) -> None:
         self.network = network
         self.rows = rows
@@ -95,8 +99,8 @@ class Trainer:
         ):
             self.n_steps = int(state["n_steps"])
         self.row_lengths = np.diff(rows[0])
-        self.head = self._make_head(positive_weights)
-        size = settings.batch_size
+        size = settings.batch_size + n_waiting
+        self.head = self._make_head(positive_weights, size)
         n_classes, n_hidden = network.output.shape
         self.hidden = np.empty((size, n_hidden), dtype=np.float32)
         self.hidden_gradient = np.empty((size, n_hidden), dtype=np.float32)
@@ -107,7 +111,9 @@ class Trainer:
         self.losses = np.empty(size, dtype=np.float32)
         self.batch_indices = np.empty(0, dtype=np.int32)
         self.batch_values = np.empty((2, 0), dtype=np.float32)
-        self.block_size = min(max(32, size // 16), 128)
+        self.block_size = min(max(32, settings.batch_size // 16), 128)
+        #: With sifting, the shares of rows that were looked at and kept, a pass.
+        self.shares: list[tuple[float, float]] = []
 
     @property
     def state(self) -> dict[str, Array]:
@@ -115,7 +121,7 @@ class Trainer:
         states = {name: optimizer.state for name, optimizer in self.optimizers.items()}
         return {**states, "n_steps": np.array(self.n_steps)}
 
-    def _make_head(self, positive_weights: Array | None) -> Head:
+    def _make_head(self, positive_weights: Array | None, size: int) -> Head:
         network, settings = self.network, self.settings
         output, bias = self.optimizers["output"], self.optimizers["bias"]
         emphasis = np.ones(network.n_classes, dtype=np.float32)
@@ -126,7 +132,7 @@ class Trainer:
             if positive_weights is not None:
                 emphasis *= positive_weights
         if settings.head in ("mined", "lsh"):
-            return self._make_candidate_head(output, bias, emphasis)
+            return self._make_candidate_head(output, bias, emphasis, size)
         if isinstance(self.targets, LabelSets):
             return OneVsAllHead(output, bias, settings.label_smoothing, emphasis)
         if (
@@ -136,15 +142,17 @@ class Trainer:
             or not self.has_hidden
         ):
             return SoftmaxHead(output, bias, settings.label_smoothing)
-        return ResampledSoftmaxHead(output, bias, settings.batch_size, self.key)
+        return ResampledSoftmaxHead(output, bias, size, self.key)
 
-    def _make_candidate_head(self, output: Optimizer, bias: Optimizer, emphasis: Array) -> Head:
+    def _make_candidate_head(
+        self, output: Optimizer, bias: Optimizer, emphasis: Array, size: int
+    ) -> Head:
         network, settings, targets = self.network, self.settings, self.targets
         max_true = 1
         if isinstance(targets, LabelSets):
             max_true = int(np.diff(targets.indptr).max(initial=0))
         arguments: dict[str, Any] = {
-            "batch_size": settings.batch_size,
+            "batch_size": size,
             "is_exclusive": not isinstance(targets, LabelSets),
             "max_true": max_true,
             "smoothing": settings.label_smoothing,
@@ -172,49 +180,80 @@ class Trainer:
 
     def passes(self, tick: Callable[[int], Any]) -> Iterator[float]:
         """Train, giving the mean loss after each pass; call ``tick`` with the rows just done."""
-        n, size = len(self.targets), self.settings.batch_size
-        n_steps = -(-n // size) * self.settings.max_iter
+        n = len(self.targets)
+        a_pass = -(-n // self.settings.batch_size)
+        n_steps = a_pass * self.settings.max_iter
         step = 0
         for epoch in range(self.settings.max_iter):
-            order = self.random.permutation(n)
+            order, size = self._begin_pass(self.random.permutation(n), epoch)
+            if len(order) < n:
+                tick(n - len(order))
+            n_batches = -(-len(order) // size)
             total = 0.0
-            for first in range(0, n, size):
-                batch = order[first : first + size]
-                decay = 1 - step / n_steps if self.settings.rates_fall else 1.0
+            for i in range(n_batches):
+                batch = order[i * size : (i + 1) * size]
+                # The rate follows the rows that are behind, whatever became of them.
+                done = epoch * a_pass + i * a_pass / n_batches
+                decay = 1 - done / n_steps if self.settings.rates_fall else 1.0
                 total += self.train_batch(batch, decay, epoch, step)
                 step += 1
                 tick(len(batch))
+            self._end_pass()
             if not np.isfinite(total):
                 raise Diverged
-            yield total / n
+            yield total / len(order)
+
+    def _begin_pass(self, order: Array, epoch: int) -> tuple[Array, int]:
+        """Give the rows to go over in a pass, in order, and how many of them make a batch."""
+        return order, self.settings.batch_size
+
+    def _end_pass(self) -> None:
+        """Finish a pass."""
 
     def train_batch(self, numbers: Array, decay: float, epoch: int, step: int) -> float:
         """Take one step on the rows with these numbers; return the sum of their losses.
 
         ``decay`` scales the rates; ``epoch`` and ``step`` make the keys of dropout.
         """
-        network, n = self.network, len(numbers)
+        n = len(numbers)
+        batch = self._prepare(numbers, decay, epoch, step)
+        run, n_owners = self._runner(batch)
+        run(lambda block: self._forward_and_backward(batch, block), blocks(n, self.block_size))
+        self._update(batch, run, n_owners)
+        return float(self.losses[:n].sum(dtype=np.float64))
+
+    def _prepare(self, numbers: Array, decay: float, epoch: int, step: int) -> Batch:
+        """Make a batch of rows, and get the head ready for it."""
+        n = len(numbers)
         indptr = np.zeros(n + 1, dtype=np.int64)
         np.cumsum(self.row_lengths[numbers], out=indptr[1:])
         indices, (values, wide_values) = self._buffers(int(indptr[-1]))
-        self.n_steps += 1
-        factor = decay * rate_factor(self.settings.optimizer, self.n_steps)
         batch = Batch(
             numbers, self.targets[numbers], self.weights[numbers], indptr, indices, values,
-            wide_values, decay, np.float32(factor), self.key + epoch, self.key + step,
+            wide_values, decay, self._rate_factor(decay), self.key + epoch, self.key + step,
         )  # fmt: skip
-        width = network.embedding.shape[1] + (network.n_classes if self.has_wide else 0)
-        run: Callable[..., Any] = self.pool.map
-        n_owners = 1 << (self.pool.n_threads - 1).bit_length()
-        n_weights = network.output.size if self.head.needs_logits else _WORTH_THREADS
-        if int(indptr[-1]) * width + n * n_weights < _WORTH_THREADS:
-            run, n_owners = _run_inline, 1
-
         try:
             self.head.prepare(batch)
         except NotFinite:
             raise Diverged from None
-        run(lambda block: self._forward(batch, block), blocks(n, self.block_size))
+        return batch
+
+    def _rate_factor(self, decay: float) -> np.float32:
+        """Give what the next step multiplies rates by."""
+        return np.float32(decay * rate_factor(self.settings.optimizer, self.n_steps + 1))
+
+    def _runner(self, batch: Batch) -> tuple[Callable[..., Any], int]:
+        """Give what runs tasks of a batch, and the number of owners of rows of weights."""
+        network = self.network
+        width = network.embedding.shape[1] + (network.n_classes if self.has_wide else 0)
+        n_weights = network.output.size if self.head.needs_logits else _WORTH_THREADS
+        if int(batch.indptr[-1]) * width + len(batch.numbers) * n_weights < _WORTH_THREADS:
+            return _run_inline, 1
+        return self.pool.map, 1 << (self.pool.n_threads - 1).bit_length()
+
+    def _update(self, batch: Batch, run: Callable[..., Any], n_owners: int) -> None:
+        """Take a step with the gradients of a batch."""
+        self.n_steps += 1
         updates: list[tuple[Callable[..., None], Any]] = []
         if self.has_hidden:
             updates += [(self._update_embedding, (i, n_owners - 1)) for i in range(n_owners)]
@@ -222,10 +261,13 @@ class Trainer:
             updates += [(self._update_wide, (i, n_owners - 1)) for i in range(n_owners)]
         updates += [(self._update_head, task) for task in self.head.tasks(n_owners)]
         run(lambda update: update[0](batch, *update[1]), updates)
-        return float(self.losses[:n].sum(dtype=np.float64))
+
+    def _forward_and_backward(self, batch: Batch, block: tuple[int, int]) -> None:
+        self._forward(batch, block)
+        self._backward(batch, block)
 
     def _forward(self, batch: Batch, block: tuple[int, int]) -> None:
-        """Fill a block of the per-sample buffers: activations, losses and gradients."""
+        """Fill a block of the per-sample buffers: activations, losses and their slopes."""
         network, settings, hidden, logits = self.network, self.settings, self.hidden, self.logits
         if self.has_hidden:
             kernels.copy_rows(
@@ -247,12 +289,17 @@ class Trainer:
             )
         else:
             logits[slice(*block)] = 0
-        self.head.gradients(hidden, logits, *block, self.losses, self.hidden_gradient)
+        self.head.forward(hidden, logits, *block, self.losses)
+
+    def _backward(self, batch: Batch, block: tuple[int, int]) -> None:
+        """Fill a block of the per-sample buffers: gradients, from what `_forward` left."""
+        dropout, gradient = self.settings.hidden_dropout, self.hidden_gradient
+        self.head.backward(self.logits, *block, gradient)
         if self.has_hidden:
-            kernels.activate_backward(hidden, *block, settings.hidden_dropout, self.hidden_gradient)
-            mean_squares(self.hidden_gradient, *block, self.hidden_squares)
+            kernels.activate_backward(self.hidden, *block, dropout, gradient)
+            mean_squares(gradient, *block, self.hidden_squares)
         if self.has_wide:
-            mean_squares(logits, *block, self.squares)
+            mean_squares(self.logits, *block, self.squares)
 
     def _update_embedding(self, batch: Batch, owner: int, owner_mask: int) -> None:
         self.optimizers["embedding"].scatter(
@@ -269,13 +316,18 @@ class Trainer:
     def _update_head(self, batch: Batch, first: int, last: int) -> None:
         n = len(batch.numbers)
         rate = np.float32(self.settings.head_rate * batch.rate_factor)
-        self.head.update(self.hidden[:n], self.logits[:n], rate, (first, last))
+        self.head.update(batch, self.hidden[:n], self.logits[:n], rate, (first, last))
 
     def _buffers(self, n_entries: int) -> tuple[Array, Array]:
-        """Give room for a batch's indices, and its values in the hidden and the linear path."""
-        if n_entries > len(self.batch_indices):
-            self.batch_indices = np.empty(n_entries * 5 // 4, dtype=np.int32)
-            self.batch_values = np.empty((2, n_entries * 5 // 4), dtype=np.float32)
+        """Give room for a batch's indices, and its values in the hidden and the linear path.
+
+        What they hold stays: rows may wait there.
+        """
+        n = len(self.batch_indices)
+        if n_entries > n:
+            more = n_entries * 5 // 4 - n
+            self.batch_indices = np.pad(self.batch_indices, (0, more))
+            self.batch_values = np.pad(self.batch_values, ((0, 0), (0, more)))
         return self.batch_indices, self.batch_values
 
 
@@ -300,6 +352,7 @@ def run(
     if isinstance(trainer.targets, LabelSets):
         history.metric = "micro_f1"
     best, best_score, best_pass = trainer.network, -np.inf, 0
+    history.sifted = trainer.shares
     for loss in trainer.passes(progress.tick):
         history.losses.append(loss)
         if validation is not None:

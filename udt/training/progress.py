@@ -14,12 +14,14 @@ logger = logging.getLogger("udt")
 class History:
     """What happened: mean training loss a pass, and validation score a pass if there is one.
 
-    ``metric`` names the score, by the method of `SparseNetwork` that gives it.
+    ``metric`` names the score, by the method of `SparseNetwork` that gives it. ``sifted`` has the
+    shares of rows that were looked at and kept, a pass, if there was sifting.
     """
 
     metric: str = "accuracy"
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    sifted: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Progress:
@@ -43,6 +45,9 @@ class Progress:
         figures = {"loss": f"{history.losses[-1]:.4f}"}
         if history.scores:
             figures[history.metric] = f"{history.scores[-1]:.4f}"
+        if history.sifted:
+            forwarded, kept = history.sifted[-1]
+            figures["forwarded"], figures["kept"] = f"{forwarded:.1%}", f"{kept:.1%}"
         if self._bar is not None:
             self._bar.set_postfix(figures)
         if self._verbose > 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from udt.lsh.hashing import Hashing
+from udt.training.sifting import Rule, SiftingConfig
 
 
 class NetworkShape(NamedTuple):
@@ -34,6 +35,7 @@ class Settings:
     ``head`` is "full", "mined" or "lsh"; the last two may have crosses, which learn at
     ``cross_rate``, and ``hashing`` has the sizes of the last one's tables.
     ``rates_fall`` tells whether rates fall linearly to zero, as they should unless more is to come.
+    ``sifting`` is a share of rows to keep, a `SiftingConfig`, a rule or None.
     """
 
     max_iter: int
@@ -52,6 +54,7 @@ class Settings:
     head: str = "full"
     cross_rate: float = 0.0
     hashing: Hashing = field(default_factory=Hashing)
+    sifting: float | SiftingConfig | Rule | None = None
 
     def slower(self) -> Settings:
         """Give the same settings at a tenth of all rates."""
