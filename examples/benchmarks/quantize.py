@@ -181,7 +181,9 @@ def measure_heads(args: argparse.Namespace) -> None:
                 hidden = np.tanh(random.normal(size=(n, width))).astype(np.float32)
                 out = np.empty((n, n_classes), dtype=np.float32)
 
-                def in_floats(hidden: Any = hidden, out: Any = out) -> None:
+                def in_floats(
+                    hidden: Any = hidden, out: Any = out, weights: Any = weights, bias: Any = bias
+                ) -> None:
                     np.matmul(hidden, weights.T, out=out)
                     np.add(out, bias, out=out)
 
