@@ -228,9 +228,12 @@ def _check_text(text: HashingFeaturizer, n_classes: int) -> None:
 
 
 def _check_network(model: UDTClassifier) -> None:
+    from udt.network.bfloat16 import DTYPES
+
     network, n_classes = model.network_, len(model.classes_)
-    weights = [*network.matrices().values(), network.crosses]
-    _check(all(array.dtype == np.float32 for array in weights))
+    weights = [network.wide, network.embedding, network.output, network.crosses]
+    _check(all(array.dtype == DTYPES[network.dtype] for array in weights))
+    _check(network.bias.dtype == np.float32)
     _check(network.wide.ndim == network.embedding.ndim == 2)
     _check(network.wide.shape[1:] == network.bias.shape == (n_classes,))
     _check(network.output.shape == (n_classes, network.embedding.shape[1]))

@@ -104,6 +104,9 @@ def _add_train(commands: Any) -> None:
         metavar="NAME=VALUE",
         help="a parameter of udt.UDTClassifier; VALUE is JSON or plain text (repeatable)",
     )
+    train.add_argument(
+        "--dtype", metavar="D", help="how weights are stored: float32 or bfloat16, half the size"
+    )
     train.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
     train.add_argument(
         "--random-state", type=int, metavar="S", help="seed, for the same model again"
@@ -316,6 +319,7 @@ def parameters(args: argparse.Namespace) -> dict[str, Any]:
     roles = column_roles(args) or (None if args.text is None else {args.text: "text"})
     options = {
         "columns": roles,
+        "dtype": args.dtype,
         "n_jobs": args.n_jobs,
         "random_state": args.random_state,
     }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network import kernels
+from udt.network.bfloat16 import back_products, products
 from udt.network.optimizers import Optimizer, step_active
 from udt.threads import blocks
 
@@ -118,10 +119,10 @@ class DenseHead:
         """Turn the wide path's logits of samples ``first:last`` into gradients, in place."""
         output = self.output.weights
         if hidden.shape[1]:
-            logits[first:last] += hidden[first:last] @ output.T
+            logits[first:last] += products(hidden[first:last], output)
         self._differentiate(logits, first, last, losses)
         if hidden.shape[1]:
-            np.matmul(logits[first:last], output, out=hidden_gradient[first:last])
+            back_products(logits[first:last], output, hidden_gradient[first:last])
 
     def _differentiate(self, logits: Array, first: int, last: int, losses: Array) -> None:
         """Give each loss, and turn logits less their bias into its gradient."""
@@ -227,7 +228,7 @@ class ResampledSoftmaxHead(SoftmaxHead):
     ) -> None:
         """Draw the active classes of samples ``first:last`` and their gradients."""
         output = self.output.weights
-        np.matmul(hidden[first:last], output.T, out=logits[first:last])
+        products(hidden[first:last], output, logits[first:last])
         kernels.resampled_gradient(
             logits, first, last, self.bias.weights[:, 0], self._batch.targets,
             self._batch.weights, self._starts, output, losses, self._classes, self._slopes,
@@ -241,4 +242,5 @@ class ResampledSoftmaxHead(SoftmaxHead):
         step_active(
             hidden, self._classes, self._slopes, self._sizes, *task, rate, self.output.rule,
             self.output.weights, self.output.state, self.bias.weights, self.bias.state,
+            self.output.key,
         )  # fmt: skip

@@ -260,7 +260,7 @@ def systematic_sample(
 @kernel
 def resampled_gradient(
     logits: Array, first: int, last: int, bias: Array, targets: Array, weights: Array,
-    starts: Array, output: Array, losses: Array, classes: Array, slopes: Array, sizes: Array,
+    starts: Array, output: Weights, losses: Array, classes: Array, slopes: Array, sizes: Array,
     hidden_gradient: Array,
 ) -> None:  # fmt: skip
     """Give each loss, and the cross-entropy's gradient over a systematic sample of the classes.
@@ -293,9 +293,7 @@ def resampled_gradient(
         for d in range(slope.shape[0]):
             slope[d] = 0
         for j in range(size):
-            weight = output[classes[i, j]]
-            for d in range(slope.shape[0]):
-                slope[d] += slopes[i, j] * weight[d]
+            add_row(slope, output, np.int64(classes[i, j]), slopes[i, j])
 
 
 @kernel

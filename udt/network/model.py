@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network import active, kernels
+from udt.network.bfloat16 import DTYPES, convert, dtype_name, products
 from udt.threads import Pool, blocks
 
 Array = NDArray[Any]
@@ -33,14 +34,16 @@ class SparseNetwork:
     ``logits = wide.T @ x + output @ tanh(embedding.T @ x) + bias`` [1]_. Feature numbers past the
     last row of ``wide`` or ``embedding`` count as zero there.
 
+    All weights but ``bias`` are float32 or bfloat16 (as uint16), see `udt.network.bfloat16`.
+
     Parameters
     ----------
-    wide : ndarray of shape (n_wide_features, n_classes), float32
+    wide : ndarray of shape (n_wide_features, n_classes)
         The linear path; no rows if there is none.
-    embedding : ndarray of shape (n_embedded_features, n_hidden), float32
-    output : ndarray of shape (n_classes, n_hidden), float32
+    embedding : ndarray of shape (n_embedded_features, n_hidden)
+    output : ndarray of shape (n_classes, n_hidden)
     bias : ndarray of shape (n_classes,), float32
-    crosses : ndarray of shape (n_crosses,), float32
+    crosses : ndarray of shape (n_crosses,)
         Weights of pairs of a feature and a class: a linear path where features x classes is out of
         reach. They are added to the `N_RANKED` largest logits of a row, and others are held down to
         the lowest of these. None if there is no such path.
@@ -70,18 +73,21 @@ class SparseNetwork:
         embedding_range: float,
         seed: int,
         n_crosses: Array | None = None,
+        dtype: str = "float32",
     ) -> Self:
         """Give a network of random embeddings and zeros elsewhere: all classes alike.
 
         ``n_crosses`` (n_classes,) are the crosses of each class, powers of two, if there are any.
+        ``dtype`` is how weights are stored: "float32" or "bfloat16".
         """
+        stored = DTYPES[dtype]
         starts = np.concatenate([[0], np.cumsum(() if n_crosses is None else n_crosses)])
         return cls(
-            wide=np.zeros((n_wide, n_classes), dtype=np.float32),
-            embedding=_random_embeddings(n_embedded, n_hidden, embedding_range, seed),
-            output=np.zeros((n_classes, n_hidden), dtype=np.float32),
+            wide=np.zeros((n_wide, n_classes), dtype=stored),
+            embedding=_random_embeddings(n_embedded, n_hidden, embedding_range, seed, dtype),
+            output=np.zeros((n_classes, n_hidden), dtype=stored),
             bias=np.zeros(n_classes, dtype=np.float32),
-            crosses=np.zeros(int(starts[-1]), dtype=np.float32),
+            crosses=np.zeros(int(starts[-1]), dtype=stored),
             cross_starts=starts.astype(np.int64),
         )
 
@@ -89,6 +95,11 @@ class SparseNetwork:
     def has_crosses(self) -> bool:
         """Whether there is a linear path of crosses."""
         return len(self.crosses) > 0
+
+    @property
+    def dtype(self) -> str:
+        """How weights are stored: "float32" or "bfloat16"."""
+        return dtype_name(self.embedding)
 
     @property
     def n_classes(self) -> int:
@@ -108,24 +119,33 @@ class SparseNetwork:
         return type(self)(**{name: array.copy() for name, array in self.arrays().items()})
 
     def grown(
-        self, n_classes: int, n_embedded: int, n_wide: int, embedding_range: float, seed: int
+        self,
+        n_classes: int,
+        n_embedded: int,
+        n_wide: int,
+        embedding_range: float,
+        seed: int,
+        dtype: str = "float32",
     ) -> Self:
-        """Copy the weights, with room for more features and classes behind those there are.
+        """Copy the weights as ``dtype``, with room for more features and classes behind them.
 
         New features and classes start as in `initialise`, new classes with the lowest bias.
         """
         n_old, n_hidden = self.embedding.shape
-        more = _random_embeddings(max(0, n_embedded - n_old), n_hidden, embedding_range, seed)
+        n_more = max(0, n_embedded - n_old)
+        more = _random_embeddings(n_more, n_hidden, embedding_range, seed, dtype)
         n_new = n_classes - self.n_classes
         starts = self.cross_starts
         if self.has_crosses:
             starts = np.append(starts, starts[-1] + MIN_CROSSES * np.arange(1, n_new + 1))
         return type(self)(
-            wide=np.pad(self.wide, ((0, max(0, n_wide - len(self.wide))), (0, n_new))),
-            embedding=np.concatenate([self.embedding, more]),
-            output=np.pad(self.output, ((0, n_new), (0, 0))),
+            wide=np.pad(
+                convert(self.wide, dtype), ((0, max(0, n_wide - len(self.wide))), (0, n_new))
+            ),
+            embedding=np.concatenate([convert(self.embedding, dtype), more]),
+            output=np.pad(convert(self.output, dtype), ((0, n_new), (0, 0))),
             bias=np.pad(self.bias, (0, n_new), constant_values=self.bias.min()),
-            crosses=np.pad(self.crosses, (0, int(starts[-1]) - len(self.crosses))),
+            crosses=np.pad(convert(self.crosses, dtype), (0, int(starts[-1]) - len(self.crosses))),
             cross_starts=starts,
         )
 
@@ -136,7 +156,7 @@ class SparseNetwork:
         block = (indptr[first : last + 1], indices, values)
         out = np.empty((n, self.n_classes), dtype=np.float32)
         kernels.gather(*block, 0, n, self.wide, out)
-        out += self.hidden(rows, first, last) @ self.output.T
+        out += products(self.hidden(rows, first, last), self.output)
         out += self.bias
         if self.has_crosses:
             active.add_crosses(out, *block, self.cross_starts, self.crosses, N_RANKED)
@@ -185,13 +205,15 @@ class SparseNetwork:
         return float(2 * weights[found.rows[hits]].sum() / all_weights) if all_weights else 0.0
 
 
-def _random_embeddings(n: int, n_hidden: int, embedding_range: float, seed: int) -> Array:
+def _random_embeddings(
+    n: int, n_hidden: int, embedding_range: float, seed: int, dtype: str
+) -> Array:
     """Draw uniformly within plus or minus a range."""
     random = np.random.Generator(np.random.PCG64(seed))
     embeddings = random.random((n, n_hidden), dtype=np.float32)
     embeddings -= np.float32(0.5)
     embeddings *= np.float32(2 * embedding_range)
-    return embeddings
+    return convert(embeddings, dtype)
 
 
 def softmax(logits: Array) -> Array:

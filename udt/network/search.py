@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from udt.lsh.hashing import Hashing, make_tables
 from udt.network import active
+from udt.network.bfloat16 import as_float32
 from udt.network.model import CSR, N_RANKED, ROWS_PER_BLOCK, SparseNetwork, largest
 from udt.threads import Pool, blocks, single_threaded_blas
 
@@ -34,7 +35,7 @@ class Search:
         self.tables, self.n_active = make_tables(
             hashing, network.n_classes, network.output.shape[1], key=0
         )
-        self.tables.rebuild(network.output, network.bias, pool, hidden=probes)
+        self.tables.rebuild(as_float32(network.output), network.bias, pool, hidden=probes)
 
     def top_k(self, rows: CSR, k: int, pool: Pool) -> tuple[Array, Array]:
         """Give the ``k`` largest logits of each row, in falling order, and their classes.

@@ -198,6 +198,8 @@ class Trainer:
         np.cumsum(self.row_lengths[numbers], out=indptr[1:])
         indices, (values, wide_values) = self._buffers(int(indptr[-1]))
         self.n_steps += 1
+        for optimizer in self.optimizers.values():
+            optimizer.key = np.uint64(self.key + self.n_steps)
         factor = decay * rate_factor(self.settings.optimizer, self.n_steps)
         batch = Batch(
             numbers, self.targets[numbers], self.weights[numbers], indptr, indices, values,
