@@ -195,14 +195,6 @@ def rate_factor(name: str, step: int) -> float:
 
 
 @kernel
-def move_row(weights: Array, row: int, slope: Array, factor: Any, key: Any) -> None:
-    """Take ``factor`` times a slope from a row of weights; see `narrow` for the key."""
-    for d in range(slope.shape[0]):
-        x = widen(weights[row, d]) - factor * slope[d]
-        weights[row, d] = narrow(weights, x, key, d)
-
-
-@kernel
 def step_rows(
     slopes: Array, rate: float, rule: int, weights: Array, state: Array, key: Any, first: int
 ) -> None:
@@ -217,7 +209,10 @@ def step_rows(
                 total += slopes[c, d] * slopes[c, d]
             state[c, 0, 0] += total / np.float32(slopes.shape[1])
             step = rate / np.sqrt(state[c, 0, 0])
-            move_row(weights, c, slopes[c], step, row_key(key, first + c, 0))
+            noise = row_key(key, first + c, 0)
+            for d in range(slopes.shape[1]):
+                x = widen(weights[c, d]) - step * slopes[c, d]
+                weights[c, d] = narrow(weights, x, noise, d)
     elif rule == ADAM:
         for c in range(slopes.shape[0]):
             noise = row_key(key, first + c, 0)
@@ -231,7 +226,10 @@ def step_rows(
                 weights[c, d] = narrow(weights, x, noise, d)
     else:
         for c in range(slopes.shape[0]):
-            move_row(weights, c, slopes[c], rate, row_key(key, first + c, 0))
+            noise = row_key(key, first + c, 0)
+            for d in range(slopes.shape[1]):
+                x = widen(weights[c, d]) - rate * slopes[c, d]
+                weights[c, d] = narrow(weights, x, noise, d)
 
 
 @kernel
@@ -260,7 +258,10 @@ def scatter(
                 continue
             state[index] += value * value * squares[i]
             step = rate * value / np.sqrt(state[index])
-            move_row(weights, index, slope, step, row_key(key, index, i))
+            weight = weights[index]
+            noise = row_key(key, index, i)
+            for d in range(weight.shape[0]):
+                weight[d] = narrow(weights, widen(weight[d]) - step * slope[d], noise, d)
 
 
 @kernel
