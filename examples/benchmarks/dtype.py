@@ -121,9 +121,7 @@ def score(data: Path, table: str, set_name: str, dtype: str, seed: int, threads:
 
 def scores(args: argparse.Namespace) -> str:
     """Fit all sets with each dtype; return a table."""
-    names = args.sets or [
-        f"{table}/{name}" for table in TABLES for name in find(table).default_sets
-    ]
+    every = [f"{table}/{name}" for table in TABLES for name in find(table).default_sets]
     lines, differences = [], []
     for name in args.sets or every:
         table, _, set_name = name.partition("/")

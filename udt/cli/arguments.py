@@ -105,7 +105,9 @@ def _add_train(commands: Any) -> None:
         help="a parameter of udt.UDTClassifier; VALUE is JSON or plain text (repeatable)",
     )
     train.add_argument(
-        "--dtype", metavar="D", help="how weights are stored: float32 or bfloat16, half the size"
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="how weights are stored (default: float32); bfloat16 takes half the memory",
     )
     train.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
     train.add_argument(
