@@ -252,6 +252,7 @@ def scatter(
                 later = indices[j + AHEAD]
                 if (later >> 4) & owner_mask == owner and later < n_rows:
                     prefetch_row(weights, later)
+                    prefetch(state, np.int64(later))
             index = indices[j]
             value = values[j]
             if (index >> 4) & owner_mask != owner or index >= n_rows or value == 0:
