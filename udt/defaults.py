@@ -57,6 +57,10 @@ def check(model: UDTClassifier) -> None:
         ("hidden_dropout", True, fraction, _is_fraction),
         ("label_smoothing", False, fraction, _is_fraction),
         (
+            "dtype", False, '"float32" or "bfloat16"',
+            lambda v: isinstance(v, str) and v in ("float32", "bfloat16"),
+        ),
+        (
             "optimizer", False, '"adagrad", "adam" or "sgd"',
             lambda v: isinstance(v, str) and v in RATES,
         ),
@@ -146,7 +150,7 @@ def network_shape(
         if n_embedded >= n_wide:
             n_embedded = n_features
         n_wide = n_wide and max(n_wide, n_affordable)
-        return NetworkShape(hidden, n_embedded, n_wide, spread, network.has_crosses)
+        return NetworkShape(hidden, n_embedded, n_wide, spread, network.has_crosses, model.dtype)
     n_wide = n_features if model.wide else 0
     if model.wide is None and (n_affordable == n_features or target.is_multilabel):
         # Of many labels, which need no softmax, the commonest features' linear weights pay too.
@@ -167,7 +171,7 @@ def network_shape(
         if learns_cells and isinstance(featurizer, TableFeaturizer) and featurizer.cells_:
             embedded = featurizer.cells_.n_embedded  # n-grams have linear weights only
         embedded = min(embedded, MAX_EMBEDDING_WEIGHTS // max(hidden, 1))
-    return NetworkShape(hidden, embedded, n_wide, spread)
+    return NetworkShape(hidden, embedded, n_wide, spread, dtype=model.dtype)
 
 
 def settings(

@@ -72,3 +72,36 @@ def widen(typingctx: Any, x: Any) -> Any:
         return builder.bitcast(bits, ir.FloatType())
 
     return types.float32(types.float32 if x == types.float32 else types.uint16), codegen
+
+
+# Odd numbers that spread the places of a row, and their bits, over 32 bits.
+_SPREAD, _MIX = 0x9E3779B1, 0x85EBCA6B
+
+
+def _narrow(array: Any, x: Any, key: Any, place: Any) -> Any:
+    if array.dtype == np.float32:
+        return x
+    noise = ((int(key) ^ (int(place) * _SPREAD)) * _MIX & 0xFFFFFFFF) >> 16
+    return np.uint16((int(np.float32(x).view(np.uint32)) + noise) >> 16 & 0xFFFF)
+
+
+@intrinsic(_narrow)
+def narrow(typingctx: Any, array: Any, x: Any, key: Any, place: Any) -> Any:
+    """Give a float32 as an array stores it: itself, or a bfloat16 above or below it, at random.
+
+    The nearer one is the more probable one, so that the expectation is ``x`` over keys (uint32) of
+    each place. An array of float32 does not look at them, and what makes them is left out when the
+    code is compiled. NaN stays NaN if the lower half of its bits is zero, as arithmetic leaves it.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, x, key, place = args
+        if signature.args[0].dtype == types.float32:
+            return x
+        number = ir.IntType(32)
+        spread = builder.mul(builder.trunc(place, number), number(_SPREAD))
+        noise = builder.mul(builder.xor(key, spread), number(_MIX))
+        bits = builder.add(builder.bitcast(x, number), builder.lshr(noise, number(16)))
+        return builder.trunc(builder.lshr(bits, number(16)), ir.IntType(16))
+
+    return array.dtype(array, types.float32, types.uint32, types.int64), codegen

@@ -279,10 +279,12 @@ def _check_text(text: HashingFeaturizer, n_classes: int) -> None:
 
 
 def _check_network(model: UDTClassifier) -> None:
+    from udt.network.bfloat16 import DTYPES
+
     network, n_classes = model.network_, len(model.classes_)
     if model.quantization_ is None:
-        weights = [*network.matrices().values(), network.crosses]
-        _check(all(array.dtype == np.float32 for array in weights))
+        weights = [network.wide, network.embedding, network.output, network.crosses]
+        _check(all(array.dtype == DTYPES[network.dtype] for array in weights))
         _check(network.wide.ndim == network.embedding.ndim == 2)
         _check(network.output.ndim == 2 and network.crosses.ndim == 1)
     sizes = network.sizes()

@@ -77,6 +77,8 @@ def _whole(model: UDTClassifier) -> tuple[Any, Any]:
 
 def _prune(model: UDTClassifier, share: float) -> tuple[Any, Any]:
     """Drop a share of the n-grams, those that can move logits least."""
+    from udt.network.bfloat16 import convert
+
     featurizer, network = model.featurizer_, model.network_
     if isinstance(featurizer, ReadyFeatures) or not featurizer.texts_:
         raise ValueError(f"prune={share:g} drops n-grams, of which this model has none: give 0.")
@@ -87,7 +89,7 @@ def _prune(model: UDTClassifier, share: float) -> tuple[Any, Any]:
         )
     # The most that a feature moves logits by, on either path, where its count is 1.
     effect = np.zeros(sum(map(len, featurizer.ids_)), dtype=np.float32)
-    effect[: len(network.wide)] = _lengths(network.wide)
+    effect[: len(network.wide)] = _lengths(convert(network.wide, "float32"))
     if network.n_hidden:
         with single_threaded_blas():  # whose bits choose what to drop
             values, vectors = np.linalg.eigh(network.output.T @ network.output)

@@ -110,6 +110,11 @@ def _add_train(commands: Any) -> None:
         metavar="SHARE",
         help="train on about this share of rows in each pass, the hardest, e.g. 0.6",
     )
+    train.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="how weights are stored (default: float32); bfloat16 takes half the memory",
+    )
     train.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
     train.add_argument(
         "--random-state", type=int, metavar="S", help="seed, for the same model again"
@@ -330,6 +335,7 @@ def parameters(args: argparse.Namespace) -> dict[str, Any]:
     options = {
         "columns": roles,
         "sifting": args.sifting,
+        "dtype": args.dtype,
         "n_jobs": args.n_jobs,
         "random_state": args.random_state,
     }

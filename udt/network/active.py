@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
+from udt.intrinsics import narrow, widen
+from udt.network.bfloat16 import row_key
 from udt.network.kernels import exp, insert, largest, logistic
 from udt.network.weights import Weights, dot_hashed, dot_row, n_rows, prefetch_row
 
@@ -358,16 +360,22 @@ def active_gradient(
 @kernel
 def step_crosses(
     classes: Array, group_indptr: Array, samples: Array, slopes: Array, indptr: Array,
-    indices: Array, values: Array, rate: float, starts: Array, crosses: Array,
+    indices: Array, values: Array, rate: float, starts: Array, crosses: Array, key: Any,
 ) -> None:  # fmt: skip
-    """Move the crosses of each class against the slopes of the samples it was active in."""
+    """Move the crosses of each class against the slopes of the samples it was active in.
+
+    ``key`` picks the random bits that round crosses of bfloat16.
+    """
     for g in range(classes.shape[0]):
         c = np.int64(classes[g])
         for s in range(group_indptr[g], group_indptr[g + 1]):
             step = rate * slopes[s]
             i = samples[s]
+            noise = row_key(key, c, i)
             for j in range(indptr[i], indptr[i + 1]):
-                crosses[cross(starts, c, indices[j])] -= step * values[j]
+                place = cross(starts, c, indices[j])
+                x = widen(crosses[place]) - step * values[j]
+                crosses[place] = narrow(crosses, x, noise, j)
 
 
 @kernel

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from udt.labels import LabelSets
 from udt.lsh.hashing import Hashing, make_tables
 from udt.network import active
+from udt.network.bfloat16 import as_float32, products
 from udt.network.heads import Active, Batch
 from udt.network.model import SparseNetwork
 from udt.network.optimizers import Optimizer
@@ -145,6 +146,7 @@ class CandidateHead:
             active.step_crosses(
                 *groups, batch.indptr, batch.indices, batch.wide_values,
                 np.float32(self.cross_rate * batch.decay), network.cross_starts, network.crosses,
+                self.output.key,
             )  # fmt: skip
 
 
@@ -160,7 +162,7 @@ class MinedHead(CandidateHead):
     def forward(self, hidden: Array, logits: Array, first: int, last: int, losses: Array) -> None:
         """Give losses and slopes of samples ``first:last``; ``logits`` is used up."""
         part = logits[first:last]
-        np.matmul(hidden[first:last], self.output.weights.T, out=part)
+        products(hidden[first:last], self.output.weights, part)
         part += self.bias.weights[:, 0]
         n_classes = part.shape[1]
         self._differentiate(
@@ -223,7 +225,7 @@ class LSHHead(CandidateHead):
         if self._step >= self._next:
             self._tables.redraw(self.key + self._step)
             self._tables.rebuild(
-                self.output.weights, self.bias.weights[:, 0], self._pool,
+                as_float32(self.output.weights), self.bias.weights[:, 0], self._pool,
                 hidden=self._probes(), key=self.key + self._step,
             )  # fmt: skip
             self._next = self._step + self._interval

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network import kernels
+from udt.network.bfloat16 import back_products, products
 from udt.network.moving import move_rows, scale_rows
 from udt.network.optimizers import Optimizer, step_active
 from udt.threads import blocks
@@ -142,13 +143,13 @@ class DenseHead:
     def forward(self, hidden: Array, logits: Array, first: int, last: int, losses: Array) -> None:
         """Turn the wide path's logits of samples ``first:last`` into slopes, in place."""
         if hidden.shape[1]:
-            logits[first:last] += hidden[first:last] @ self.output.weights.T
+            logits[first:last] += products(hidden[first:last], self.output.weights)
         self._differentiate(logits, first, last, losses)
 
     def backward(self, logits: Array, first: int, last: int, hidden_gradient: Array) -> None:
         """Give gradients in the hidden activations of samples ``first:last``."""
         if hidden_gradient.shape[1]:
-            np.matmul(logits[first:last], self.output.weights, out=hidden_gradient[first:last])
+            back_products(logits[first:last], self.output.weights, hidden_gradient[first:last])
 
     def move(self, logits: Array, sources: Array, first: int, factors: Array | None = None) -> None:
         """Move the slopes of samples ``sources`` to ``first`` and on, times ``factors``."""
@@ -249,7 +250,7 @@ class ResampledSoftmaxHead(SoftmaxHead):
 
     def forward(self, hidden: Array, logits: Array, first: int, last: int, losses: Array) -> None:
         """Draw the active classes of samples ``first:last`` and their slopes."""
-        np.matmul(hidden[first:last], self.output.weights.T, out=logits[first:last])
+        products(hidden[first:last], self.output.weights, logits[first:last])
         kernels.resampled_gradient(
             logits, first, last, self.bias.weights[:, 0], self._batch.targets,
             self._batch.weights, self._starts, losses, *self._active,
@@ -270,4 +271,5 @@ class ResampledSoftmaxHead(SoftmaxHead):
         step_active(
             hidden, *self._active, *task, rate, self.output.rule,
             self.output.weights, self.output.state, self.bias.weights, self.bias.state,
+            self.output.key,
         )  # fmt: skip

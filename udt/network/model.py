@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from udt.labels import LabelSets
 from udt.network import active, kernels
+from udt.network.bfloat16 import DTYPES, convert, dtype_name, products
 from udt.network.integers import floats, lay_out
 from udt.network.tiles import Tiles, make_tiles, score
 from udt.network.weights import Quantized, Weights
@@ -42,7 +43,8 @@ class SparseNetwork:
     ----------
     wide : Weights of shape (n_wide_features, n_classes)
         The linear path; no rows if there is none. It, and those that follow but the bias, are
-        arrays of float32, or quantised all of them.
+        arrays of float32 or of bfloat16 (as uint16, see `udt.network.bfloat16`), or quantised all
+        of them.
     embedding : Weights of shape (n_embedded_features, n_hidden)
     output : Weights of shape (n_classes, n_hidden)
     bias : ndarray of shape (n_classes,), float32
@@ -79,18 +81,21 @@ class SparseNetwork:
         embedding_range: float,
         seed: int,
         n_crosses: Array | None = None,
+        dtype: str = "float32",
     ) -> Self:
         """Give a network of random embeddings and zeros elsewhere: all classes alike.
 
         ``n_crosses`` (n_classes,) are the crosses of each class, powers of two, if there are any.
+        ``dtype`` is how weights are stored: "float32" or "bfloat16".
         """
+        stored = DTYPES[dtype]
         starts = np.concatenate([[0], np.cumsum(() if n_crosses is None else n_crosses)])
         return cls(
-            wide=np.zeros((n_wide, n_classes), dtype=np.float32),
-            embedding=_random_embeddings(n_embedded, n_hidden, embedding_range, seed),
-            output=np.zeros((n_classes, n_hidden), dtype=np.float32),
+            wide=np.zeros((n_wide, n_classes), dtype=stored),
+            embedding=_random_embeddings(n_embedded, n_hidden, embedding_range, seed, dtype),
+            output=np.zeros((n_classes, n_hidden), dtype=stored),
             bias=np.zeros(n_classes, dtype=np.float32),
-            crosses=np.zeros(int(starts[-1]), dtype=np.float32),
+            crosses=np.zeros(int(starts[-1]), dtype=stored),
             cross_starts=starts.astype(np.int64),
         )
 
@@ -113,6 +118,11 @@ class SparseNetwork:
     def is_quantized(self) -> bool:
         """Whether the weights are integers."""
         return isinstance(self.output, Quantized)
+
+    @property
+    def dtype(self) -> str:
+        """How weights are stored if they are not quantised: "float32" or "bfloat16"."""
+        return dtype_name(self.embedding)
 
     @property
     def n_classes(self) -> int:
@@ -178,24 +188,33 @@ class SparseNetwork:
         return type(self)(**{name: array.copy() for name, array in self.arrays().items()})
 
     def grown(
-        self, n_classes: int, n_embedded: int, n_wide: int, embedding_range: float, seed: int
+        self,
+        n_classes: int,
+        n_embedded: int,
+        n_wide: int,
+        embedding_range: float,
+        seed: int,
+        dtype: str = "float32",
     ) -> Self:
-        """Copy the weights, with room for more features and classes behind those there are.
+        """Copy the weights as ``dtype``, with room for more features and classes behind them.
 
         New features and classes start as in `initialise`, new classes with the lowest bias.
         """
         n_old, n_hidden = self.embedding.shape
-        more = _random_embeddings(max(0, n_embedded - n_old), n_hidden, embedding_range, seed)
+        n_more = max(0, n_embedded - n_old)
+        more = _random_embeddings(n_more, n_hidden, embedding_range, seed, dtype)
         n_new = n_classes - self.n_classes
         starts = self.cross_starts
         if self.has_crosses:
             starts = np.append(starts, starts[-1] + MIN_CROSSES * np.arange(1, n_new + 1))
         return type(self)(
-            wide=np.pad(self.wide, ((0, max(0, n_wide - len(self.wide))), (0, n_new))),
-            embedding=np.concatenate([self.embedding, more]),
-            output=np.pad(self.output, ((0, n_new), (0, 0))),
+            wide=np.pad(
+                convert(self.wide, dtype), ((0, max(0, n_wide - len(self.wide))), (0, n_new))
+            ),
+            embedding=np.concatenate([convert(self.embedding, dtype), more]),
+            output=np.pad(convert(self.output, dtype), ((0, n_new), (0, 0))),
             bias=np.pad(self.bias, (0, n_new), constant_values=self.bias.min()),
-            crosses=np.pad(self.crosses, (0, int(starts[-1]) - len(self.crosses))),
+            crosses=np.pad(convert(self.crosses, dtype), (0, int(starts[-1]) - len(self.crosses))),
             cross_starts=starts,
         )
 
@@ -218,11 +237,11 @@ class SparseNetwork:
         if isinstance(scorer, Tiles):
             score(hidden, scorer, self.has_wide, out)
         else:
-            output: Any = floats(scorer) if self.is_quantized else scorer
+            output = floats(scorer) if isinstance(scorer, Quantized) else scorer
             if self.has_wide:
-                out += hidden @ output.T
+                out += products(hidden, output)
             else:
-                np.matmul(hidden, output.T, out=out)
+                products(hidden, output, out)
             out += self.bias
         if self.has_crosses:
             active.add_crosses(out, *block, self.cross_starts, self.crosses, N_RANKED)
@@ -278,13 +297,15 @@ def _shape(weights: Weights) -> tuple[int, int]:
     return len(weights), weights.shape[1] if weights.ndim == 2 else 1
 
 
-def _random_embeddings(n: int, n_hidden: int, embedding_range: float, seed: int) -> Array:
+def _random_embeddings(
+    n: int, n_hidden: int, embedding_range: float, seed: int, dtype: str
+) -> Array:
     """Draw uniformly within plus or minus a range."""
     random = np.random.Generator(np.random.PCG64(seed))
     embeddings = random.random((n, n_hidden), dtype=np.float32)
     embeddings -= np.float32(0.5)
     embeddings *= np.float32(2 * embedding_range)
-    return embeddings
+    return convert(embeddings, dtype)
 
 
 def softmax(logits: Array) -> Array:

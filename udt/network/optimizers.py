@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
-from udt.intrinsics import prefetch
+from udt.intrinsics import narrow, prefetch, widen
+from udt.network.bfloat16 import row_key
 from udt.network.kernels import AHEAD
 from udt.network.weights import prefetch_row
 
@@ -47,19 +48,21 @@ class Optimizer:
         "adagrad" is AdaGrad [1]_ with one sum of squares a row: memory of one float a row.
         "adam" is lazy Adam [2]_: moments, as large as the weights each, of the rows that a batch
         touches; others rest. "sgd" has no memory.
-    weights : ndarray of shape (n_rows, width) or (n_rows,), float32, C-contiguous
-        Changed in place.
+    weights : ndarray of shape (n_rows, width) or (n_rows,), float32 or bfloat16, C-contiguous
+        Changed in place. Steps on bfloat16 (uint16) are rounded at random.
     initial_state : float
         Where AdaGrad's sums begin.
 
     Attributes
     ----------
-    weights : ndarray of shape (n_rows, width), float32
+    weights : ndarray of shape (n_rows, width), float32 or bfloat16
         A view of what was given.
     state : ndarray of shape (n_rows, 1, 1), (n_rows, 2, width) or (n_rows, 0, 0), float32
         Of each row AdaGrad's sum of mean squares, or Adam's first and second moments, or nothing.
     rule : int
         `ADAGRAD`, `ADAM` or `SGD`, for `step_rows` and the kernels that call it.
+    key : uint64
+        Picks the random bits that round steps on bfloat16; to be set to another one for each step.
 
     References
     ----------
@@ -84,6 +87,7 @@ class Optimizer:
         kept = {ADAGRAD: (1, 1), ADAM: (2, width), SGD: (0, 0)}[self.rule]
         start = initial_state if self.rule == ADAGRAD else 0
         self.state = np.full((n_rows, *kept), start, dtype=np.float32)
+        self.key = np.uint64(0)
         self._slots = np.full(n_rows, -1, dtype=np.int32)
 
     def resume(self, state: Array) -> bool:
@@ -128,7 +132,7 @@ class Optimizer:
         if self.rule == ADAGRAD:
             scatter(
                 indptr, indices, values, len(indptr) - 1, gradient, squares, rate, owner,
-                owner_mask, self.weights, self.state.reshape(-1),
+                owner_mask, self.weights, self.state.reshape(-1), self.key,
             )  # fmt: skip
         else:
             groups = self.group(indptr[:-1], indptr[1:], indices, values, owner, owner_mask)
@@ -164,7 +168,7 @@ class Optimizer:
         rate : float32
             Times `rate_factor`.
         """
-        step_groups(*groups, gradient, rate, self.rule, self.weights, self.state)
+        step_groups(*groups, gradient, rate, self.rule, self.weights, self.state, self.key)
 
     def step(self, slopes: Array, rate: np.float32, first: int, last: int) -> None:
         """Take one step on each of rows ``first:last`` with its summed gradient.
@@ -176,7 +180,10 @@ class Optimizer:
             Times `rate_factor`.
         first, last : int
         """
-        step_rows(slopes, rate, self.rule, self.weights[first:last], self.state[first:last])
+        step_rows(
+            slopes, rate, self.rule, self.weights[first:last], self.state[first:last], self.key,
+            first,
+        )  # fmt: skip
 
 
 def rate_factor(name: str, step: int) -> float:
@@ -188,8 +195,13 @@ def rate_factor(name: str, step: int) -> float:
 
 
 @kernel
-def step_rows(slopes: Array, rate: float, rule: int, weights: Array, state: Array) -> None:
-    """Take a step on each row of ``weights`` with a batch's summed gradient."""
+def step_rows(
+    slopes: Array, rate: float, rule: int, weights: Array, state: Array, key: Any, first: int
+) -> None:
+    """Take a step on each row of ``weights`` with a batch's summed gradient.
+
+    ``key`` is the optimiser's, and row 0 that of number ``first``.
+    """
     if rule == ADAGRAD:
         for c in range(slopes.shape[0]):
             total = np.float32(0)
@@ -197,27 +209,33 @@ def step_rows(slopes: Array, rate: float, rule: int, weights: Array, state: Arra
                 total += slopes[c, d] * slopes[c, d]
             state[c, 0, 0] += total / np.float32(slopes.shape[1])
             step = rate / np.sqrt(state[c, 0, 0])
+            noise = row_key(key, first + c, 0)
             for d in range(slopes.shape[1]):
-                weights[c, d] -= step * slopes[c, d]
+                x = widen(weights[c, d]) - step * slopes[c, d]
+                weights[c, d] = narrow(weights, x, noise, d)
     elif rule == ADAM:
         for c in range(slopes.shape[0]):
+            noise = row_key(key, first + c, 0)
             for d in range(slopes.shape[1]):
                 g = slopes[c, d]
                 mean = _B1 * state[c, 0, d] + _NEW_1 * g
                 square = _B2 * state[c, 1, d] + _NEW_2 * g * g
                 state[c, 0, d] = mean
                 state[c, 1, d] = square
-                weights[c, d] -= rate * mean / (np.sqrt(square) + _EPS)
+                x = widen(weights[c, d]) - rate * mean / (np.sqrt(square) + _EPS)
+                weights[c, d] = narrow(weights, x, noise, d)
     else:
         for c in range(slopes.shape[0]):
+            noise = row_key(key, first + c, 0)
             for d in range(slopes.shape[1]):
-                weights[c, d] -= rate * slopes[c, d]
+                x = widen(weights[c, d]) - rate * slopes[c, d]
+                weights[c, d] = narrow(weights, x, noise, d)
 
 
 @kernel
 def scatter(
     indptr: Array, indices: Array, values: Array, n_samples: int, gradient: Array, squares: Array,
-    rate: float, owner: int, owner_mask: int, weights: Array, state: Array,
+    rate: float, owner: int, owner_mask: int, weights: Array, state: Array, key: Any,
 ) -> None:  # fmt: skip
     """Take row-wise AdaGrad steps on the rows of ``weights`` that ``owner`` owns, in sample order.
 
@@ -234,6 +252,7 @@ def scatter(
                 later = indices[j + AHEAD]
                 if (later >> 4) & owner_mask == owner and later < n_rows:
                     prefetch_row(weights, later)
+                    prefetch(state, np.int64(later))
             index = indices[j]
             value = values[j]
             if (index >> 4) & owner_mask != owner or index >= n_rows or value == 0:
@@ -241,14 +260,15 @@ def scatter(
             state[index] += value * value * squares[i]
             step = rate * value / np.sqrt(state[index])
             weight = weights[index]
+            noise = row_key(key, index, i)
             for d in range(weight.shape[0]):
-                weight[d] -= step * slope[d]
+                weight[d] = narrow(weights, widen(weight[d]) - step * slope[d], noise, d)
 
 
 @kernel
 def step_active(
     hidden: Array, classes: Array, slopes: Array, sizes: Array, first: int, last: int, rate: float,
-    rule: int, output: Array, output_state: Array, bias: Array, bias_state: Array,
+    rule: int, output: Array, output_state: Array, bias: Array, bias_state: Array, key: Any,
 ) -> None:  # fmt: skip
     """Take a step on the output and bias of those of classes ``first:last`` that are active.
 
@@ -272,16 +292,18 @@ def step_active(
         if is_active[c]:
             row = first + c
             step_rows(
-                sums[c : c + 1], rate, rule, output[row : row + 1], output_state[row : row + 1]
-            )
+                sums[c : c + 1], rate, rule, output[row : row + 1], output_state[row : row + 1],
+                key, row,
+            )  # fmt: skip
             if rule == ADAGRAD:  # of a single weight, so that there is no mean to take
                 g = bias_sums[c, 0]
                 bias_state[row, 0, 0] += g * g
                 bias[row, 0] -= rate / np.sqrt(bias_state[row, 0, 0]) * g
             else:
                 step_rows(
-                    bias_sums[c : c + 1], rate, rule, bias[row : row + 1], bias_state[row : row + 1]
-                )
+                    bias_sums[c : c + 1], rate, rule, bias[row : row + 1],
+                    bias_state[row : row + 1], key, row,
+                )  # fmt: skip
 
 
 @kernel
@@ -343,7 +365,7 @@ def group_by_row(
 @kernel
 def step_groups(
     rows: Array, indptr: Array, samples: Array, values: Array, gradient: Array, rate: float,
-    rule: int, weights: Array, state: Array,
+    rule: int, weights: Array, state: Array, key: Any,
 ) -> None:  # fmt: skip
     """Take one step on each row of ``weights`` that is in ``rows``; see `Groups`."""
     ahead = 2
@@ -364,4 +386,4 @@ def step_groups(
             for d in range(total.shape[0]):
                 total[d] += value * slope[d]
         row = rows[i]
-        step_rows(sums, rate, rule, weights[row : row + 1], state[row : row + 1])
+        step_rows(sums, rate, rule, weights[row : row + 1], state[row : row + 1], key, row)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from udt.lsh.hashing import Hashing, make_tables
 from udt.network import active
+from udt.network.bfloat16 import as_float32
 from udt.network.integers import floats
 from udt.network.model import CSR, N_RANKED, ROWS_PER_BLOCK, SparseNetwork, largest
 from udt.threads import Pool, blocks, single_threaded_blas
@@ -35,7 +36,7 @@ class Search:
         self.tables, self.n_active = make_tables(
             hashing, network.n_classes, network.n_hidden, key=0
         )
-        output = floats(network.output) if network.is_quantized else network.output
+        output = floats(network.output) if network.is_quantized else as_float32(network.output)
         self.tables.rebuild(output, network.bias, pool, hidden=probes)
 
     def top_k(self, rows: CSR, k: int, pool: Pool) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from udt.labels import LabelSets
 from udt.network.active import add_averages
+from udt.network.bfloat16 import all_finite, convert
 from udt.network.heads import Targets
 from udt.network.model import CSR, MIN_CROSSES, ROWS_PER_BLOCK, SparseNetwork
 from udt.threads import Pool, blocks
@@ -94,6 +95,7 @@ def fit_network(
                 shape.embedding_range,
                 seed,
                 count_crosses(rows, targets, n_classes) if settings.cross_rate else None,
+                shape.dtype,
             )
             if isinstance(targets, LabelSets):
                 trained.bias[:] = log_odds(targets, weights)
@@ -101,7 +103,7 @@ def fit_network(
                 start_from_averages(trained, rows, targets)
         else:
             trained = network.grown(
-                n_classes, shape.embedded, shape.n_wide, shape.embedding_range, seed
+                n_classes, shape.embedded, shape.n_wide, shape.embedding_range, seed, shape.dtype
             )
         make = Trainer if settings.sifting is None else SiftingTrainer
         trainer = make(
@@ -110,9 +112,7 @@ def fit_network(
         try:
             with Progress(verbose, len(targets) * settings.max_iter) as progress:
                 trained, history = run(trainer, validation, patience, progress)
-            with np.errstate(over="ignore", invalid="ignore"):
-                sums = [array.sum() for array in trained.arrays().values()]
-            if not np.isfinite(sums).all():
+            if not all(all_finite(array) for array in trained.arrays().values()):
                 raise Diverged  # in the last step, which no loss has seen
             return Learnt(trained, history, trainer.state)
         except Diverged:
@@ -163,7 +163,8 @@ def start_from_averages(network: SparseNetwork, rows: CSR, targets: Targets) -> 
         indptr, truth = targets.indptr, targets.indices
     else:
         indptr, truth = np.arange(len(targets) + 1), targets.astype(np.int32)
-    sums, mean, square = network.output, None, 0.0
+    output, mean, square = network.output, None, 0.0
+    sums = output if network.dtype == "float32" else np.zeros(output.shape, dtype=np.float32)
     for first, last in blocks(len(targets), ROWS_PER_BLOCK):
         hidden = network.hidden(rows, first, last)
         if mean is None:  # about: what all rows share tells no class from another
@@ -174,3 +175,4 @@ def start_from_averages(network: SparseNetwork, rows: CSR, targets: Targets) -> 
     lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums) * np.float32(square))
     # Rows that are all alike have directions of rounding errors alone, to be left as small.
     sums *= (FIRST_LOGIT / np.maximum(lengths, np.float32(1e-4)))[:, np.newaxis]
+    network.output = convert(sums, network.dtype)

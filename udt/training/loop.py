@@ -254,6 +254,8 @@ class Trainer:
     def _update(self, batch: Batch, run: Callable[..., Any], n_owners: int) -> None:
         """Take a step with the gradients of a batch."""
         self.n_steps += 1
+        for optimizer in self.optimizers.values():
+            optimizer.key = np.uint64(self.key + self.n_steps)
         updates: list[tuple[Callable[..., None], Any]] = []
         if self.has_hidden:
             updates += [(self._update_embedding, (i, n_owners - 1)) for i in range(n_owners)]

@@ -15,7 +15,7 @@ class NetworkShape(NamedTuple):
     Both are the first so many features.
 
     Embeddings start uniformly within plus or minus ``embedding_range``. ``has_crosses`` tells of a
-    network that goes on.
+    network that goes on. ``dtype`` is how weights are stored: "float32" or "bfloat16".
     """
 
     hidden: int
@@ -23,6 +23,7 @@ class NetworkShape(NamedTuple):
     n_wide: int
     embedding_range: float
     has_crosses: bool = False
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
