@@ -140,17 +140,19 @@ def test_crosses_of_neighbours_are_spread():
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-def test_cross_logit():
+def test_cross_logits():
     csr = make_rows(9)
+    indptr, indices, values = csr
     starts, crosses = make_crosses(20)
+    classes = np.arange(20, dtype=np.int32)[::-1].copy()
+    hashes = np.empty(active.longest(indptr, 0, 9), dtype=np.uint32)
     for i in range(9):
-        for c in range(20):
-            indptr, indices, values = csr
-            logit = active.cross_logit(
-                indices, values, indptr[i], indptr[i + 1], starts, c, crosses
-            )
-            expected = naive.cross_logit(naive.row_of(csr, i), starts, c, crosses)
-            assert logit == pytest.approx(expected, abs=1e-4)
+        logits = np.ones(20, dtype=np.float32)
+        row = indices, values, indptr[i], indptr[i + 1]
+        active.add_cross_logits(*row, starts, crosses, classes, 19, hashes, logits)
+        expected = [naive.cross_logit(naive.row_of(csr, i), starts, c, crosses) for c in classes]
+        np.testing.assert_allclose(logits[:19], 1 + np.array(expected[:19]), atol=1e-4)
+        assert logits[19] == 1
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -133,8 +133,10 @@ def _read_network(
         _check(not shapes)
         return SparseNetwork.from_arrays(weights, {})
     bits, block, prune = (quantization[name] for name in ("bits", "block", "prune"))
-    _check(bits in (8, 4) and (block is None or block >= 8) and 0 <= prune < 1)
-    _check(all(len(shape) == 2 and min(shape) >= 0 for shape in shapes.values()))
+    _check(type(bits) is int and bits in (8, 4) and 0 <= prune < 1)
+    _check(block is None or (type(block) is int and block >= 8))
+    for shape in shapes.values():
+        _check(len(shape) == 2 and all(type(n) is int and 0 <= n < 2**40 for n in shape))
     _check(set(shapes) == {"wide", "embedding", "output", "crosses"})
     return SparseNetwork.from_arrays(weights, shapes, bits, block)
 

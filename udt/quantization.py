@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from udt.features.ready import ReadyFeatures
-from udt.threads import Pool, effective_n_jobs
+from udt.threads import Pool, effective_n_jobs, single_threaded_blas
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -40,11 +40,11 @@ def quantize(
             f"The model is quantised already ({model.quantization_['bits']} bits): quantise the "
             "one that it was made from."
         )
-    if isinstance(bits, bool) or bits not in (8, 4):
+    if not (_is_whole(bits) and bits in (8, 4)):
         raise ValueError(f"bits={bits!r}: give 8 or 4.")
-    is_block = isinstance(block, Integral) and not isinstance(block, bool) and block >= 8
-    if not (block is None or is_block):
+    if not (block is None or (_is_whole(block) and block >= 8)):
         raise ValueError(f"block={block!r}: give None, or a whole number from 8 on.")
+    bits, block = int(bits), None if block is None else int(block)
     is_share = isinstance(prune, Real) and not isinstance(prune, bool) and 0 <= float(prune) < 1
     if not is_share:
         raise ValueError(f"prune={prune!r}: give a share of the n-grams, from 0 to below 1.")
@@ -59,12 +59,12 @@ def quantize(
             for name, weights in network.weights().items()
         }  # fmt: skip
     smaller.network_ = type(network)(**arrays)
-    smaller.quantization_ = {
-        "bits": int(bits),
-        "block": None if block is None else int(block),
-        "prune": float(prune),
-    }
+    smaller.quantization_ = {"bits": bits, "block": block, "prune": float(prune)}
     return smaller
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _whole(model: UDTClassifier) -> tuple[Any, Any]:
@@ -89,8 +89,9 @@ def _prune(model: UDTClassifier, share: float) -> tuple[Any, Any]:
     effect = np.zeros(sum(map(len, featurizer.ids_)), dtype=np.float32)
     effect[: len(network.wide)] = _lengths(network.wide)
     if network.n_hidden:
-        values, vectors = np.linalg.eigh(network.output.T @ network.output)
-        steps = network.embedding @ (vectors * np.sqrt(np.maximum(values, 0)))
+        with single_threaded_blas():  # whose bits choose what to drop
+            values, vectors = np.linalg.eigh(network.output.T @ network.output)
+            steps = network.embedding @ (vectors * np.sqrt(np.maximum(values, 0)))
         effect[: len(steps)] += _lengths(steps)
     keep = featurizer._choose(effect, share)
     return featurizer._pruned(keep), network.pruned(keep)
@@ -142,8 +143,8 @@ class Comparison:
         ):
             before, after = pair
             size, unit = next(each for each in units if before >= each[0] or each is units[-1])
-            ratio = max(before, 1e-12) / max(after, 1e-12)
-            change = f"{max(ratio, 1 / ratio):.2f} times {changes[ratio < 1]}"
+            ratio = max(pair) / max(min(pair), 1e-12)
+            change = f"{ratio:.2f} times {changes[after > before]}"
             line = f"{f'{name}, {unit}':<26}{before / size:>10.2f}{after / size:>10.2f}"
             lines.append(f"{line}   {change if before != after else 'the same'}")
         if self.scores is not None:
@@ -195,8 +196,8 @@ def compare(
     models = before, after
     for model in models:
         check_is_fitted(model, "network_")
-    if n_calls < 1:
-        raise ValueError(f"n_calls={n_calls!r}: give 1 or more.")
+    if not (_is_whole(n_calls) and n_calls >= 1):
+        raise ValueError(f"n_calls={n_calls!r}: give a whole number from 1 on.")
     if not np.array_equal(before.classes_, after.classes_):
         raise ValueError("before and after have different classes: give models of one task.")
     scores = None if y is None else _pair(model.score(X, y) for model in models)

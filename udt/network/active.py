@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
-from udt.network.kernels import exp, largest, logistic
-from udt.network.weights import Weights, add_row, at, dot_row, n_rows, prefetch_row
+from udt.network.kernels import exp, insert, largest, logistic
+from udt.network.weights import Weights, add_row, dot_hashed, dot_row, n_rows, prefetch_row
 
 Array = NDArray[Any]
 #: How many rows ahead weights of classes are asked for: they are scattered over a large table.
@@ -91,28 +91,42 @@ def mix(x: Any) -> Any:
 
 
 @kernel
-def cross(starts: Array, c: int, feature: int) -> int:
-    """Give the place of the weight of a feature and a class."""
-    size = starts[c + 1] - starts[c]
-    number = (np.uint32(feature) * np.uint32(0x9E3779B1)) >> np.uint32(7)
-    return starts[c] + (np.int64(number) & (size - 1))
+def hash_feature(feature: Any) -> Any:
+    """Hash a feature's number, for the crosses of any class."""
+    return (np.uint32(feature) * np.uint32(0x9E3779B1)) >> np.uint32(7)
 
 
 @kernel
-def cross_logit(
-    indices: Array,
-    values: Array,
-    begin: int,
-    end: int,
-    starts: Array,
-    c: int,
-    crosses: Weights,
-) -> Any:
-    """Sum a row's values times the weights of its features' crosses with class ``c``."""
-    total = np.float32(0)
+def cross(starts: Array, c: int, feature: int) -> int:
+    """Give the place of the weight of a feature and a class."""
+    size = starts[c + 1] - starts[c]
+    return starts[c] + (np.int64(hash_feature(feature)) & (size - 1))
+
+
+@kernel
+def longest(indptr: Array, first: int, last: int) -> int:
+    """Give the length of the longest of some rows."""
+    length = 0
+    for i in range(first, last):
+        length = max(length, int(indptr[i + 1] - indptr[i]))
+    return length
+
+
+@kernel
+def add_cross_logits(
+    indices: Array, values: Array, begin: int, end: int, starts: Array, crosses: Weights,
+    classes: Array, n: int, hashes: Array, logits: Array,
+) -> None:  # fmt: skip
+    """Add a row's values times the weights of its features' crosses to logits of ``n`` classes.
+
+    ``hashes`` is room for those of the features.
+    """
     for j in range(begin, end):
-        total += values[j] * at(crosses, cross(starts, c, indices[j]))
-    return total
+        hashes[j - begin] = hash_feature(indices[j])
+    for k in range(n):
+        c = np.int64(classes[k])
+        mask = np.uint32(starts[c + 1] - starts[c] - 1)
+        logits[k] += dot_hashed(crosses, starts[c], mask, hashes, values, begin, end - begin)
 
 
 @kernel
@@ -143,13 +157,18 @@ def add_crosses(
     """
     histogram = np.empty(LEVELS + 1, dtype=np.int32)
     places = np.empty(min(n_ranked, logits.shape[1]), dtype=np.int32)
+    chosen = np.empty(places.shape[0], dtype=np.float32)
+    hashes = np.empty(longest(indptr, 0, logits.shape[0]), dtype=np.uint32)
     for i in range(logits.shape[0]):
         row = logits[i]
         n = pick_largest(row, row.shape[0], places.shape[0], histogram, places)
         for j in range(n):
-            row[places[j]] += cross_logit(
-                indices, values, indptr[i], indptr[i + 1], starts, places[j], crosses
-            )
+            chosen[j] = row[places[j]]
+        add_cross_logits(
+            indices, values, indptr[i], indptr[i + 1], starts, crosses, places, n, hashes, chosen
+        )
+        for j in range(n):
+            row[places[j]] = chosen[j]
         hold_down(row, row.shape[0], places, n)
 
 
@@ -168,33 +187,31 @@ def rank_classes(
     histogram = np.empty(LEVELS + 1, dtype=np.int32)
     logits = np.empty(candidates.shape[1], dtype=np.float32)
     places = np.empty(max(n_ranked, k), dtype=np.int32)
+    n_hashes = longest(indptr, first, last) if n_rows(crosses) else 0
+    hashes = np.empty(n_hashes, dtype=np.uint32)
+    chosen = np.empty(n_ranked, dtype=np.float32)
+    picked = np.empty(n_ranked, dtype=np.int32)
     for i in range(first, last):
         score(hidden[i], candidates[i], sizes[i], output, bias, logits)
         n = pick_largest(logits, sizes[i], n_ranked, histogram, places)
         if n_rows(crosses):
             for j in range(n):
-                logits[places[j]] += cross_logit(
-                    indices, values, indptr[i], indptr[i + 1], starts,
-                    candidates[i, places[j]], crosses,
-                )  # fmt: skip
+                picked[j] = candidates[i, places[j]]
+                chosen[j] = logits[places[j]]
+            add_cross_logits(
+                indices, values, indptr[i], indptr[i + 1], starts, crosses, picked, n, hashes,
+                chosen,
+            )  # fmt: skip
+            for j in range(n):
+                logits[places[j]] = chosen[j]
         if k > n_ranked:
             if n_rows(crosses):
                 hold_down(logits, sizes[i], places, n)
             n = pick_largest(logits, sizes[i], k, histogram, places)
         found = 0
         for j in range(n):
-            c = candidates[i, places[j]]
-            x = logits[places[j]]
-            if found == k and not x > best[i, k - 1]:
-                continue
-            at = found if found < k else k - 1
-            while at > 0 and best[i, at - 1] < x:
-                best[i, at] = best[i, at - 1]
-                classes[i, at] = classes[i, at - 1]
-                at -= 1
-            best[i, at] = x
-            classes[i, at] = c
-            found = min(found + 1, k)
+            place = places[j]
+            found = insert(logits[place], candidates[i, place], found, classes[i], best[i])
         for j in range(found, k):
             best[i, j] = -np.inf
             classes[i, j] = -1
@@ -310,6 +327,8 @@ def active_gradient(
     """
     histogram = np.empty(LEVELS + 1, dtype=np.int32)
     places = np.empty(n_hard + 1, dtype=np.int32)
+    n_hashes = longest(indptr, first, last) if n_rows(crosses) else 0
+    hashes = np.empty(n_hashes, dtype=np.uint32)
     for i in range(first, last):
         x = hidden[i]
         logits = candidate_logits[i - first]
@@ -324,10 +343,9 @@ def active_gradient(
             bias, is_active, histogram, places, active, slope,
         )  # fmt: skip
         if n_rows(crosses):
-            for j in range(n):
-                slope[j] += cross_logit(
-                    indices, values, indptr[i], indptr[i + 1], starts, active[j], crosses
-                )
+            add_cross_logits(
+                indices, values, indptr[i], indptr[i + 1], starts, crosses, active, n, hashes, slope
+            )
         if is_exclusive:
             losses[i] = sampled_softmax(slope, n, n_chosen, bias.shape[0], weights[i], smoothing)
         else:

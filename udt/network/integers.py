@@ -17,13 +17,15 @@ Array = NDArray[Any]
 BLOCK = {8: 128, 4: 64}
 _TASK = 1 << 12  # blocks
 _NARROW = 16
+_MAX_BLOCK = 1 << 30
+_MIN_SCALE = np.float32(2.0**-126)  # whose inverse is a number
 
 
 def quantize(weights: Array, bits: int, block: int | None, pool: Pool) -> Quantized:
     """Round weights to integers of some bits, with a scale for each block of consecutive ones.
 
     A scale is the largest absolute value of its block divided by 127, or by 7 with 4 bits, and
-    rounded up to a bfloat16: no weight moves by more than half of it.
+    rounded up to a bfloat16 (at least 2**-126, or zero): no weight moves by more than half of it.
 
     Parameters
     ----------
@@ -63,21 +65,19 @@ def lay_out(
     ValueError
         If they are too many or too few.
     """
-    block = block or BLOCK[bits]
-    n_parts, part, shift = 1, width, 0
+    block = min(block or BLOCK[bits], _MAX_BLOCK)
+    n_parts, part, shift = min(width, 1), width, 0
     if width > block:
         # Parts end where steps of products with activations do.
         part = -(-width // max(1, round(width / block)) // 8) * 8
         part = min(part, width)
         n_parts = -(-width // part)
-    else:
-        shift = (block // max(width, 1)).bit_length() - 1
+    elif width:
+        shift = (block // width).bit_length() - 1
     # The halves of a byte never belong to two blocks.
     stride = width if bits == 8 or (shift and width < _NARROW) else width + width % 2
     n_bytes = -(-n_rows * stride * bits // 8)
     n_blocks = n_rows * n_parts if shift == 0 else -(-n_rows // (1 << shift))
-    if width == 0:
-        n_blocks = 0
     codes = np.zeros(n_bytes, dtype=np.int8) if codes is None else codes
     scales = np.zeros(n_blocks, dtype=np.uint16) if scales is None else scales
     for array, size, dtype in ((codes, n_bytes, np.int8), (scales, n_blocks, np.uint16)):
@@ -107,7 +107,7 @@ def quantize_blocks(
         for r in range(begin, end):
             for d in range(left, right):
                 peak = max(peak, abs(widen(weights[r, d])))
-        scales[b] = round_up(peak / largest)
+        scales[b] = round_up(max(peak / largest, _MIN_SCALE) if peak > 0 else peak)
         scale = widen(scales[b])
         inverse = np.float32(1) / scale if scale > 0 else np.float32(0)
         for r in range(begin, end):

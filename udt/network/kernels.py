@@ -381,20 +381,28 @@ def tally(
 
 
 @kernel
+def insert(score: Any, label: Any, n: int, labels: Array, best: Array) -> int:
+    """Put a score among the best ``n`` so far, in falling order; return how many there are now.
+
+    Of equals the first comes first.
+    """
+    k = best.shape[0]
+    if n == k and not score > best[k - 1]:
+        return n
+    at = n if n < k else k - 1
+    while at > 0 and best[at - 1] < score:
+        best[at] = best[at - 1]
+        labels[at] = labels[at - 1]
+        at -= 1
+    best[at] = score
+    labels[at] = label
+    return min(n + 1, k)
+
+
+@kernel
 def top_k(scores: Array, first: int, last: int, labels: Array, best: Array) -> None:
     """Write each row's largest scores in falling order, ties by column, and their columns."""
-    k = labels.shape[1]
     for i in range(first, last):
         n = 0
         for c in range(scores.shape[1]):
-            score = scores[i, c]
-            if n == k and score <= best[i, k - 1]:
-                continue
-            at = n if n < k else k - 1
-            while at > 0 and best[i, at - 1] < score:
-                best[i, at] = best[i, at - 1]
-                labels[i, at] = labels[i, at - 1]
-                at -= 1
-            best[i, at] = score
-            labels[i, at] = c
-            n = min(n + 1, k)
+            n = insert(scores[i, c], c, n, labels[i], best[i])

@@ -79,9 +79,22 @@ def array_width(weights: Array) -> int:
 
 
 @kernel
-def array_at(weights: Array, i: int) -> Any:
-    """Give weight ``i`` of an array of one dimension."""
-    return widen(weights[i])
+def array_dot_hashed(
+    weights: Array, first: int, mask: Any, hashes: Array, values: Array, begin: int, n: int
+) -> Any:
+    """Sum ``values[begin + j] * weights[first + (hashes[j] & mask)]`` over ``n`` hashes."""
+    start = np.uint64(first)  # for numba would look whether a signed index is negative
+    a, b = np.float32(0), np.float32(0)
+    c, d = np.float32(0), np.float32(0)
+    for j in range(0, n - 3, 4):  # by hand: LLVM would gather, which takes longer
+        at = begin + j
+        a += values[at] * widen(weights[start + np.uint64(hashes[j] & mask)])
+        b += values[at + 1] * widen(weights[start + np.uint64(hashes[j + 1] & mask)])
+        c += values[at + 2] * widen(weights[start + np.uint64(hashes[j + 2] & mask)])
+        d += values[at + 3] * widen(weights[start + np.uint64(hashes[j + 3] & mask)])
+    for j in range(n - n % 4, n):
+        a += values[begin + j] * widen(weights[start + np.uint64(hashes[j] & mask)])
+    return (a + b) + (c + d)
 
 
 @kernel
@@ -129,12 +142,27 @@ def half(byte: Any, upper: bool) -> Any:
 
 
 @kernel
-def quantized_at(weights: Quantized, i: int) -> Any:
+def number(weights: Quantized, i: Any) -> Any:
     """Give weight ``i`` of rows of width 1."""
     is_byte = weights.bits == 8
-    byte = weights.codes[i if is_byte else i >> 1]  # without branches, which cost more here
-    code = np.int32(byte) if is_byte else np.int32(half(byte, i & 1 == 1))
-    return np.float32(code) * widen(weights.scales[i >> weights.shift])
+    byte = weights.codes[i if is_byte else i >> np.uint64(1)]
+    code = np.int32(byte) if is_byte else np.int32(half(byte, i & np.uint64(1) == 1))
+    return np.float32(code) * widen(weights.scales[i >> np.uint64(weights.shift)])
+
+
+@kernel
+def quantized_dot_hashed(
+    weights: Quantized, first: int, mask: Any, hashes: Array, values: Array, begin: int, n: int
+) -> Any:
+    """Sum ``values[begin + j] * weights[first + (hashes[j] & mask)]`` over ``n`` hashes."""
+    start = np.uint64(first)
+    a, b = np.float32(0), np.float32(0)
+    for j in range(0, n - 1, 2):
+        a += values[begin + j] * number(weights, start + np.uint64(hashes[j] & mask))
+        b += values[begin + j + 1] * number(weights, start + np.uint64(hashes[j + 1] & mask))
+    if n & 1:
+        a += values[begin + n - 1] * number(weights, start + np.uint64(hashes[n - 1] & mask))
+    return a + b
 
 
 @kernel
@@ -223,9 +251,15 @@ def width(weights: Weights) -> int:
     return (quantized_width if isinstance(weights, Quantized) else array_width)(weights)
 
 
-def at(weights: Weights, i: int) -> Any:
-    """Give weight ``i`` of weights of one dimension."""
-    return (quantized_at if isinstance(weights, Quantized) else array_at)(weights, i)
+def dot_hashed(
+    weights: Weights, first: int, mask: Any, hashes: Array, values: Array, begin: int, n: int
+) -> Any:
+    """Sum ``values[begin + j] * weights[first + (hashes[j] & mask)]`` over ``n`` hashes.
+
+    The weights are of one dimension.
+    """
+    by_storage = quantized_dot_hashed if isinstance(weights, Quantized) else array_dot_hashed
+    return by_storage(weights, first, mask, hashes, values, begin, n)
 
 
 def prefetch_row(weights: Weights, row: Any) -> None:
@@ -269,7 +303,7 @@ def offer(operation: Any, usual: Any, special: type, for_special: Any) -> None:
 
 offer(n_rows, array_n_rows, Quantized, quantized_n_rows)
 offer(width, array_width, Quantized, quantized_width)
-offer(at, array_at, Quantized, quantized_at)
+offer(dot_hashed, array_dot_hashed, Quantized, quantized_dot_hashed)
 offer(prefetch_row, array_prefetch, Quantized, quantized_prefetch)
 offer(add_row, array_add, Quantized, quantized_add)
 offer(dot_row, array_dot, Quantized, quantized_dot)
