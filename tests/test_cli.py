@@ -336,7 +336,9 @@ def test_labels_never_seen_are_errors(folder, fitted, run):
 # --------------------------------------------------------------------------- the process around
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["predict"], ["evaluate"], ["inspect"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["predict"], ["evaluate"], ["quantize"], ["inspect"]]
+)
 def test_help_has_examples_and_exit_codes(run, command):
     out = run(*command, "--help").out
     assert "examples:\n  " in out

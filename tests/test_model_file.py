@@ -15,6 +15,7 @@ from sklearn.base import clone
 
 import udt
 from udt.lsh.space import NotFinite
+from udt.model_file import size
 from udt.persistence import ModelFileError, read_model, write_model
 
 ROWS = [
@@ -392,3 +393,11 @@ def test_any_file_that_is_no_model_is_refused(tmp_path):
         udt.load(path)
     with pytest.raises(FileNotFoundError):
         udt.load(tmp_path / "none.udt")
+
+
+@pytest.mark.parametrize("kind", ["texts", "a table", "sets of labels", "ready features"])
+def test_the_size_of_a_file_is_known_before_it_is_written(kind, tmp_path):
+    model = MODELS[kind]()
+    for each in (model, model.quantize(4)):
+        each.save(tmp_path / "m.udt")
+        assert size(each) == (tmp_path / "m.udt").stat().st_size

@@ -36,6 +36,15 @@ _PLAIN: dict[str, type] = {
 
 def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
     """Write a fitted classifier; see `UDTClassifier.save`."""
+    persistence.write_model(path, *_contents(model))
+
+
+def size(model: UDTClassifier) -> int:
+    """Give the bytes of the file that `save` would write."""
+    return persistence.model_size(*_contents(model))
+
+
+def _contents(model: UDTClassifier) -> tuple[dict[str, Any], dict[str, Array]]:
     label_meta, arrays = persistence.encode_labels(model.classes_)
     arrays.update({f"network.{k}": v for k, v in model.network_.arrays().items()})
     arrays["probes"] = model._probes
@@ -63,7 +72,7 @@ def save(model: UDTClassifier, path: str | os.PathLike[str]) -> None:
         "names": list(getattr(model, "feature_names_in_", [])),
         **{name: getattr(model, name) for name in _PLAIN},
     }
-    persistence.write_model(path, meta, arrays)
+    return meta, arrays
 
 
 def load(path: str | os.PathLike[str]) -> UDTClassifier:

@@ -35,6 +35,7 @@ __all__ = [
     "ModelFileError",
     "decode_labels",
     "encode_labels",
+    "model_size",
     "plain",
     "read_model",
     "reading",
@@ -130,6 +131,12 @@ def write_model(path: PathLike, meta: Mapping[str, Any], arrays: Mapping[str, np
         _unlink(temporary)
         raise
     _sync_folder(target.parent)
+
+
+def model_size(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> int:
+    """Give the bytes of the file that :func:`write_model` would write."""
+    tensors = _sorted_tensors(arrays)
+    return 8 + len(_header(meta, tensors)) + sum(array.nbytes for _, array in tensors)
 
 
 def _sorted_tensors(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:

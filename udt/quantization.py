@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
 # Modules with kernels are imported where they are used: numba takes 0.3 s to load.
 
 Array = NDArray[Any]
+_BYTES = (1e6, "MB"), (1e3, "kB")
+_SECONDS = (1.0, "s"), (1e-3, "ms"), (1e-6, "us")
 
 
 def quantize(
@@ -103,6 +103,12 @@ def _lengths(rows: Array) -> Array:
     return np.sqrt(np.einsum("ij,ij->i", rows, rows))
 
 
+def weights_bytes(model: UDTClassifier) -> int:
+    """Give the memory that the weights of a fitted classifier take."""
+    check_is_fitted(model, "network_")
+    return sum(array.nbytes for array in model.network_.arrays().values())
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How a smaller model compares with the one that it was made from.
@@ -130,21 +136,24 @@ class Comparison:
 
     def __str__(self) -> str:
         """Give a table."""
-        lines = [f"{'':<22}{'before':>12}{'after':>12}"]
-        for name, (before, after), unit in (
-            ("weights, MB", self.weights_bytes, 1e6),
-            ("model file, MB", self.file_bytes, 1e6),
-            (f"predict {self.n_rows} rows, s", self.seconds, 1),
+        rows = "1 row" if self.n_rows == 1 else f"{self.n_rows:,} rows"
+        lines = [f"{'':<26}{'before':>10}{'after':>10}"]
+        for name, pair, units, changes in (
+            ("weights", self.weights_bytes, _BYTES, ("smaller", "larger")),
+            ("model file", self.file_bytes, _BYTES, ("smaller", "larger")),
+            (f"predict {rows}", self.seconds, _SECONDS, ("faster", "slower")),
         ):
-            more, less = max(before, after), max(min(before, after), 1e-12)
-            row = f"{name:<22}{before / unit:>12.3f}{after / unit:>12.3f}"
-            change = "less" if before >= after else "more"
-            lines.append(f"{row}   {more / less:.2f} times {change}")
+            before, after = pair
+            size, unit = next(each for each in units if before >= each[0] or each is units[-1])
+            ratio = max(pair) / max(min(pair), 1e-12)
+            change = f"{ratio:.2f} times {changes[after > before]}"
+            line = f"{f'{name}, {unit}':<26}{before / size:>10.2f}{after / size:>10.2f}"
+            lines.append(f"{line}   {change if before != after else 'the same'}")
         if self.scores is not None:
             before, after = (100 * score for score in self.scores)
-            row = f"{'score, %':<22}{before:>12.2f}{after:>12.2f}"
-            lines.append(f"{row}   {after - before:+.2f}")
-        lines.append(f"{'same predictions, %':<22}{'':>12}{100 * self.agreement:>12.2f}")
+            line = f"{'score, %':<26}{before:>10.2f}{after:>10.2f}"
+            lines.append(f"{line}   {after - before:+.2f}")
+        lines.append(f"{'same predictions, %':<26}{'':>10}{100 * self.agreement:>10.2f}")
         return "\n".join(lines)
 
 
@@ -161,7 +170,8 @@ def compare(
     y : as in `UDTClassifier.fit`, default=None
         True labels.
     n_calls : int, default=3
-        Calls of each model that are timed, by turns, after one that is not.
+        Calls of each model that are timed, by turns, after one that is not. One row alone takes
+        microseconds: ask for thousands.
 
     Returns
     -------
@@ -169,6 +179,8 @@ def compare(
 
     Raises
     ------
+    sklearn.exceptions.NotFittedError
+        If one of them is not fitted.
     ValueError
         If the classes differ, or ``n_calls`` is below 1.
 
@@ -181,6 +193,8 @@ def compare(
     >>> compare(clf, clf.quantize(), texts).agreement
     1.0
     """
+    from udt.model_file import size
+
     models = before, after
     for model in models:
         check_is_fitted(model, "network_")
@@ -188,6 +202,7 @@ def compare(
         raise ValueError(f"n_calls={n_calls!r}: give a whole number from 1 on.")
     if not np.array_equal(before.classes_, after.classes_):
         raise ValueError("before and after have different classes: give models of one task.")
+    scores = None if y is None else _pair(model.score(X, y) for model in models)
     answers = [_as_sets(model.predict(X)) for model in models]
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(n_calls):
@@ -196,13 +211,10 @@ def compare(
             model.predict(X)
             seconds.append(perf_counter() - start)
     same = [a == b for a, b in zip(*answers, strict=True)]
-    scores = None
-    if y is not None:
-        scores = before.score(X, y), after.score(X, y)
     return Comparison(
         n_rows=len(same),
-        weights_bytes=_pair(sum(a.nbytes for a in m.network_.arrays().values()) for m in models),
-        file_bytes=_pair(_file_bytes(model) for model in models),
+        weights_bytes=_pair(map(weights_bytes, models)),
+        file_bytes=_pair(map(size, models)),
         seconds=_pair(median(seconds) for seconds in times),
         agreement=float(np.mean(same)),
         scores=scores,
@@ -222,10 +234,3 @@ def _as_sets(answers: Any) -> list[Any]:
     if isinstance(answers, np.ndarray):
         return answers.tolist()
     return [set(labels) for labels in answers]
-
-
-def _file_bytes(model: UDTClassifier) -> int:
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "model.udt")
-        model.save(path)
-        return path.stat().st_size

@@ -1,4 +1,4 @@
-"""The command line: ``udt train``, ``predict``, ``evaluate`` and ``inspect``, a module each.
+"""The command line: ``udt train``, ``predict`` and so on, a module each.
 
 Results go to standard output, everything else to standard error. Nothing heavy is imported before
 the arguments are known to be right.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
     from udt.io import LabelledTable
 
-__all__ = ["measure", "run", "write_measures"]
+__all__ = ["measure", "read_for", "run", "write_measures"]
 
 _CELLS = 1 << 24  # at most so many rows x classes of probabilities at a time
 
@@ -24,24 +24,27 @@ _CELLS = 1 << 24  # at most so many rows x classes of probabilities at a time
 def run(args: argparse.Namespace) -> None:
     """Measure a model and print the result."""
     from udt import load
-    from udt.cli.answers import is_multilabel
 
     model = load(args.model)
-    rows: LabelledTable | xmc.SparseRows
-    if xmc.is_sparse(model, args):
-        rows = xmc.read_rows(args, args.data, xmc.model_shape(model))
-    else:
-        columns = ModelColumns.of(model, args.text)
-        if is_multilabel(model):
-            args.label_delimiter = args.label_delimiter or " "
-        elif args.label_delimiter is not None:
-            raise UsageError("--label-delimiter: the model gives each row one label")
-        rows = read_labelled(args, args.data, columns, model.classes_)
-    measured = measure(model, rows)
+    measured = measure(model, read_for(model, args))
     if args.json:
         write_json(sys.stdout, measured)
     else:
         write_measures(measured)
+
+
+def read_for(model: UDTClassifier, args: argparse.Namespace) -> LabelledTable | xmc.SparseRows:
+    """Read the labelled rows of ``args.data`` as a model wants them."""
+    from udt.cli.answers import is_multilabel
+
+    if xmc.is_sparse(model, args):
+        return xmc.read_rows(args, args.data, xmc.model_shape(model))
+    columns = ModelColumns.of(model, args.text)
+    if is_multilabel(model):
+        args.label_delimiter = args.label_delimiter or " "
+    elif args.label_delimiter is not None:
+        raise UsageError("--label-delimiter: the model gives each row one label")
+    return read_labelled(args, args.data, columns, model.classes_)
 
 
 def write_measures(measured: dict[str, Any]) -> None:

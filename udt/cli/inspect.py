@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from udt.cli.arguments import UsageError, column_roles
-from udt.cli.output import one_line, write_json, write_rows
+from udt.cli.output import one_line, size, write_json, write_rows
 from udt.cli.reading import training_columns
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ def _shorten(value: object) -> str:
 def _show_model(path: str, *, as_json: bool) -> None:
     from udt import load
     from udt.persistence import read_model
+    from udt.quantization import weights_bytes
 
     model = load(path)
     _, arrays = read_model(path)
@@ -165,6 +166,8 @@ def _show_model(path: str, *, as_json: bool) -> None:
         "bytes": os.path.getsize(path),
         "passes": model.n_iter_,
         "classes": model.classes_.tolist(),
+        "weights_bytes": weights_bytes(model),
+        "quantization": model.quantization_,
         "columns": [{"column": c.name, "role": _role(c)} for c in model.columns_],
         "parameters": parameters,
         "arrays": {
@@ -176,18 +179,19 @@ def _show_model(path: str, *, as_json: bool) -> None:
         write_json(sys.stdout, facts)
         return
     out = sys.stdout
-    out.write(f"{path}: a udt model of {_size(facts['bytes'])}\n\n")
+    out.write(f"{path}: a udt model of {size(facts['bytes'])}\n\n")
     classes = ", ".join(map(_shorten, facts["classes"][:6]))
     more = ", ..." if len(facts["classes"]) > 6 else ""
     changed = [f"{name}={value!r}" for name, value in parameters.items() if value != defaults[name]]
-    write_rows(
-        out,
-        [
-            ["passes", f"{model.n_iter_:,}"],
-            ["classes", f"{len(facts['classes']):,}: {classes}{more}"],
-            ["parameters", ", ".join(changed) or "all by default"],
-        ],
-    )
+    rows = [
+        ["passes", f"{model.n_iter_:,}"],
+        ["classes", f"{len(facts['classes']):,}: {classes}{more}"],
+        ["parameters", ", ".join(changed) or "all by default"],
+        ["weights", size(facts["weights_bytes"])],
+    ]
+    if model.quantization_ is not None:
+        rows.append(["quantised", _quantization(model.quantization_)])
+    write_rows(out, rows)
     if facts["columns"]:
         out.write("\n")
         rows = [[one["column"], one["role"]] for one in facts["columns"]]
@@ -200,5 +204,9 @@ def _show_model(path: str, *, as_json: bool) -> None:
     write_rows(out, [["array", "dtype", "shape", "bytes"], *rows], right=(3,))
 
 
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"
+def _quantization(settings: dict[str, Any]) -> str:
+    from udt.network.integers import BLOCK
+
+    block = settings["block"] or BLOCK[settings["bits"]]
+    told = f"to {settings['bits']} bits, about {block} weights a scale"
+    return told + (f", {_percent(settings['prune'])} of n-grams dropped" * (settings["prune"] > 0))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-__all__ = ["one_line", "say", "write_json", "write_rows"]
+__all__ = ["one_line", "say", "size", "would_overwrite", "write_json", "write_rows"]
 
 
 def say(message: str) -> None:
@@ -22,6 +23,20 @@ def one_line(label: object) -> str:
     if text.isprintable():
         return text
     return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def size(n_bytes: int) -> str:
+    """Text of a number of bytes."""
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"
+
+
+def would_overwrite(path: str, *sources: str | None) -> bool:
+    """Tell whether a path is that of a file that is read, by whatever name."""
+    if not os.path.exists(path):
+        return False
+    return any(
+        os.path.samefile(source, path) for source in sources if source and os.path.exists(source)
+    )
 
 
 def write_json(out: TextIO, value: dict[str, Any]) -> None:

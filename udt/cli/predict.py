@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 from udt.cli.arguments import UsageError
-from udt.cli.output import one_line, write_json
+from udt.cli.output import one_line, would_overwrite, write_json
 from udt.cli.reading import read_batches
 from udt.cli.xmc import is_sparse, read_features
 
@@ -24,10 +23,8 @@ def run(args: argparse.Namespace) -> None:
     """Write the labels of each row."""
     if (args.data is None) == (args.sentence is None):
         raise UsageError("give either DATA (- is standard input) or --sentence")
-    if args.output and os.path.exists(args.output):
-        sources = [path for path in (args.data, args.model) if path and os.path.exists(path)]
-        if any(os.path.samefile(path, args.output) for path in sources):
-            raise UsageError(f"--output {args.output} would overwrite what is read")
+    if args.output and would_overwrite(args.output, args.data, args.model):
+        raise UsageError(f"--output {args.output} would overwrite what is read")
     from udt import load
 
     model = load(args.model)
