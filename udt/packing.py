@@ -48,8 +48,9 @@ def unpack(packed: NDArray[np.uint8], n: int, end: int) -> NDArray[np.int64]:
     ValueError
         If there are more or fewer.
     """
-    steps = np.zeros(n, dtype=np.int64)
-    if not read_steps(packed, steps):
+    are_bytes = packed.ndim == 1 and packed.dtype == np.uint8
+    steps = np.zeros(n if are_bytes and 0 <= n <= len(packed) else 0, dtype=np.int64)
+    if not (are_bytes and len(steps) == n and read_steps(packed, steps)):
         raise ValueError(f"these are not {n} packed numbers")
     return np.cumsum(steps) % max(end, 1)
 
