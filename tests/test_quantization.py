@@ -783,7 +783,7 @@ def test_compare(kind, y, models):
     assert 0 < found.file_bytes[1] < found.file_bytes[0] + 2000
     assert all(seconds > 0 for seconds in found.seconds)
     text = str(found)
-    assert f"predict {n} rows, s" in text and "score, %" in text
+    assert f"predict {n} rows, " in text and "score, %" in text
     assert compare(model, q, X, n_calls=1).scores is None
     assert compare(model, model, X, n_calls=1).agreement == 1
 
@@ -791,11 +791,11 @@ def test_compare(kind, y, models):
 def test_a_table_of_a_comparison():
     found = Comparison(10, (4000, 1000), (10**7, 2 * 10**7), (0.5, 0.25), 0.999, (0.9, 0.895))
     assert str(found).splitlines() == [
-        "                            before       after",
-        "weights, MB                  0.004       0.001   4.00 times less",
-        "model file, MB              10.000      20.000   2.00 times more",
-        "predict 10 rows, s           0.500       0.250   2.00 times less",
-        "score, %                     90.00       89.50   -0.50",
+        "                              before     after",
+        "weights, kB                     4.00      1.00   4.00 times smaller",
+        "model file, MB                 10.00     20.00   2.00 times larger",
+        "predict 10 rows, ms           500.00    250.00   2.00 times faster",
+        "score, %                       90.00     89.50   -0.50",
         "same predictions, %                      99.90",
     ]
     assert "score" not in str(Comparison(1, (4, 1), (0, 0), (0.0, 0.0), 1.0))

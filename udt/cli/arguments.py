@@ -130,7 +130,7 @@ def _add_train(commands: Any) -> None:
     )
     train.add_argument(
         "--sifting",
-        type=_share,
+        type=_share(from_0=False),
         metavar="SHARE",
         help="train on about this share of rows in each pass, the hardest, e.g. 0.6",
     )
@@ -195,7 +195,7 @@ def _add_quantize(commands: Any) -> None:
     )
     quantize.add_argument(
         "--prune",
-        type=_share,
+        type=_share(from_0=True),
         default=0.0,
         metavar="SHARE",
         help="share of the n-grams to drop, e.g. 0.5 (default: 0)",
@@ -307,21 +307,21 @@ def _at_least(least: int) -> Callable[[str], int]:
     return whole_number
 
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to below 1")
-    return value
+def _share(*, from_0: bool) -> Callable[[str], float]:
+    """Give a reader of shares: from 0 to below 1, or above 0 and up to 1."""
 
+    def share(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if from_0 and not 0 <= value < 1:
+            raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to below 1")
+        if not from_0 and not 0 < value <= 1:
+            raise argparse.ArgumentTypeError(f"{text!r} is no share above 0 and up to 1")
+        return value
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{value} is not above 0, and up to 1")
-    return value
+    return share
 
 
 def _label_delimiter(text: str) -> str:
