@@ -203,3 +203,12 @@ def test_the_command_line(run, tmp_path):
         "train", data, "--model", path, "--dtype", "bfloat16", "--param", "dtype=float32", code=2
     )
     assert "--dtype and --param dtype are both given" in said.err
+
+
+@pytest.mark.parametrize("changes", [{}, {"prune": 0.5}, {"bits": 4}], ids=str)
+def test_models_of_bfloat16_are_quantised_as_others_are(changes):
+    model = UDTClassifier(dtype="bfloat16", random_state=0).fit(TEXTS, LABELS)
+    smaller = model.quantize(**changes)
+    assert smaller.score(TEXTS, LABELS) == 1
+    near = 0.1 if changes else 0.02
+    assert np.abs(smaller.predict_proba(TEXTS) - model.predict_proba(TEXTS)).max() < near

@@ -144,7 +144,7 @@ def test_parameters_reach_the_classifier(folder, run, monkeypatch):
         (["--param", "max_iter=1", "--param", "max_iter=2"], "max_iter is given twice"),
         (["--param", "n_jobs=1", "--n-jobs", "2"], "--n-jobs and --param n_jobs are both given"),
         (["--sifting", "0"], "argument --sifting: '0' is no share above 0 and up to 1"),
-        (["--sifting", "some"], "invalid _share value: 'some'"),
+        (["--sifting", "some"], "'some' is no share above 0 and up to 1"),
         (
             ["--sifting", "0.6", "--param", "sifting=0.5"],
             "--sifting and --param sifting are both given",

@@ -783,7 +783,7 @@ def test_compare(kind, y, models):
     assert 0 < found.file_bytes[1] < found.file_bytes[0] + 2000
     assert all(seconds > 0 for seconds in found.seconds)
     text = str(found)
-    assert f"predict {n} rows, " in text and "score, %" in text
+    assert f"predict {n:,} rows, " in text and "score, %" in text
     assert compare(model, q, X, n_calls=1).scores is None
     assert compare(model, model, X, n_calls=1).agreement == 1
 
