@@ -29,6 +29,7 @@ HEADS = {
     "lsh": (X, ONE, {"head": "lsh"}),
     "lsh, tables": (X, Y, {"head": "lsh", "n_tables": 5, "n_active": 20}),
     "adam": (X, Y, {"optimizer": "adam"}),
+    "sifted": (X, ONE, {"sifting": 0.5, "max_iter": 3, "wide": False}),
     "sgd": (X, ONE, {"optimizer": "sgd", "head": "lsh"}),
 }
 
