@@ -35,7 +35,7 @@ def blocks(n_rows, width, bits, block=None):
     block = block or {8: 128, 4: 64}[bits]
     row, d = np.indices((n_rows, width))
     if width > block:
-        part = min(width, int(np.ceil(np.ceil(width / round(width / block)) / 8)) * 8)
+        part = min(width, int(np.ceil(np.ceil(width / (width // block)) / 8)) * 8)
         return row * -(-width // part) + d // part
     rows = 1
     while 0 < 2 * rows * width <= block and rows < n_rows:

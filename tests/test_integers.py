@@ -31,7 +31,10 @@ def check(weights, bits, block=None):
     quantized = quantize(weights, bits, block, POOL)
     numbers = naive.blocks(*weights.shape, bits, block)
     scales = naive.scales(weights, numbers, bits)
-    np.testing.assert_array_equal(naive.widen(quantized.scales), scales)
+    ours = naive.widen(quantized.scales)
+    # A quotient whose last bit is rounded up may go on to the next bfloat16.
+    assert np.all((ours >= scales) & (ours <= scales * (1 + 2.0**-7)))
+    scales = ours
     codes = naive.codes(quantized)
     assert np.abs(codes).max(initial=0) <= naive.LARGEST[bits]
     moved = np.abs(weights.astype(float) - codes * scales[numbers].astype(float))
@@ -124,7 +127,7 @@ def test_blocks_of_any_size(width, block, bits):
     quantized = check(normal(37, width), bits, block)
     sizes = np.bincount(naive.blocks(37, width, bits, block).ravel())
     assert len(quantized.scales) == len(sizes)
-    assert sizes.max() <= max(1.6 * block, 16)
+    assert sizes.max() <= max(2 * block, 16)
 
 
 def test_smaller_blocks_move_weights_less():
@@ -152,8 +155,8 @@ def test_sizes(width, bits):
     n = 4096
     ratio = 4 * n * width / n_bytes(lay_out(n, width, bits, None))
     if width >= 128:
-        # Parts of a row may be a little shorter than a block, and odd rows waste half a byte.
-        assert ratio >= {8: 3.9, 4: 7.4 if width % 64 else 7.5}[bits]
+        # Odd rows waste half a byte.
+        assert ratio >= {8: 3.9, 4: 7.45 if width % 2 else 7.5}[bits]
     assert ratio >= {8: 3.5, 4: 6.5}[bits]
 
 

@@ -824,7 +824,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             About how many consecutive weights share a scale, from 8 on. None takes 128, or 64 with
             4 bits.
         prune : float, default=0.0
-            Share of the n-grams to drop first, from 0 to below 1: those of least weight [2]_.
+            Share of the n-grams to drop first, from 0 to below 1: those that move logits least, as
+            often as they occur [2]_.
 
         Returns
         -------

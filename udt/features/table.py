@@ -266,12 +266,14 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
     def _choose(self, effect: Array, share: float) -> Array:
         """Choose which output columns to keep: all but a share of the n-grams, of least effect.
 
-        ``effect`` is that of the value 1 in each output column.
+        ``effect`` is that of the value 1 in each output column. What counts is the effect that an
+        n-gram has on all rows, in the root of the mean square: columns are numbered by falling
+        frequency, which is about one over the number, by Zipf's law.
         """
-        texts = self.ids_[len(self.ids_) - len(self.texts_) :]
-        ids = np.concatenate(texts)
+        ids = np.concatenate(self.ids_[len(self.ids_) - len(self.texts_) :])
         weights = np.concatenate([text.weights_ for text in self.texts_])
-        least = np.argsort(effect[ids] * weights, kind="stable")[: round(share * len(ids))]
+        matters = effect[ids] * weights / np.sqrt(ids + 1.0)
+        least = np.argsort(matters, kind="stable")[: round(share * len(ids))]
         keep = np.ones(len(effect), dtype=bool)
         keep[ids[least]] = False
         return keep

@@ -69,7 +69,7 @@ def lay_out(
     n_parts, part, shift = min(width, 1), width, 0
     if width > block:
         # Parts end where steps of products with activations do.
-        part = -(-width // max(1, round(width / block)) // 8) * 8
+        part = -(-width // (width // block) // 8) * 8
         part = min(part, width)
         n_parts = -(-width // part)
     elif width:
