@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udt.network import active
+from udt.network import active, kernels
 from udt.network.active import DEPTH, LEVELS
 
 pytestmark = pytest.mark.kernel
@@ -438,8 +438,9 @@ def test_active_gradient(is_exclusive, with_crosses, scores_given):
         hidden, first, last, candidates, sizes, logits, scores_given, *case["truth"],
         case["weights"], case["positive"], is_exclusive, np.float32(0.1), n_hard, n_random,
         np.uint64(key), output, bias, *case["csr"], *case["crosses"], marks, losses, classes,
-        slopes, counts, hidden_gradient,
+        slopes, counts,
     )  # fmt: skip
+    kernels.active_backward(classes, slopes, counts, first, last, output, hidden_gradient)
     assert not marks.any()
     others = [*range(first), *range(last, n)]
     assert (losses[others] == -9).all()
@@ -490,7 +491,9 @@ def test_crosses_step_against_slopes():
             for feature, value in zip(*naive.row_of(csr, samples[s]), strict=True):
                 expected[naive.cross(starts, c, int(feature))] -= 0.5 * slopes[s] * value
     before = crosses.copy()
-    active.step_crosses(classes, indptr, samples, slopes, *csr, np.float32(0.5), starts, crosses)
+    active.step_crosses(
+        classes, indptr, samples, slopes, *csr, np.float32(0.5), starts, crosses, np.uint64(0)
+    )
     np.testing.assert_allclose(crosses, expected, atol=1e-5)
     is_of_another = ~np.isin(np.repeat(np.arange(12), np.diff(starts)), classes)
     np.testing.assert_array_equal(crosses[is_of_another], before[is_of_another])
@@ -503,7 +506,7 @@ def test_a_step_of_crosses_lowers_the_loss():
     before = naive.cross_logit(naive.row_of(csr, 0), starts, 3, crosses)
     active.step_crosses(
         np.array([3]), np.array([0, 1]), np.array([0]), np.ones(1, np.float32), *csr,
-        np.float32(0.01), starts, crosses,
+        np.float32(0.01), starts, crosses, np.uint64(0),
     )  # fmt: skip
     assert naive.cross_logit(naive.row_of(csr, 0), starts, 3, crosses) < before
 

@@ -110,7 +110,7 @@ def scatter(csr, batch, gradient, weights, state, owners=(0,), dropout=0.0, key=
     for owner in owners:
         optimizers.scatter(
             *copied, len(batch), gradient, squares, np.float32(rate), owner, len(owners) - 1,
-            weights, state,
+            weights, state, np.uint64(0),
         )  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def test_each_owner_touches_its_own_rows_only():
     weights, state = np.zeros((n, 2), np.float32), np.ones(n, np.float32)
     optimizers.scatter(
         indptr, indices, np.ones(n, np.float32), 1, np.ones((1, 2), np.float32),
-        np.ones(1, np.float32), np.float32(1), 1, 3, weights, state,
+        np.ones(1, np.float32), np.float32(1), 1, 3, weights, state, np.uint64(0),
     )  # fmt: skip
     touched = np.flatnonzero(weights.any(axis=1) & (state > 1))
     assert touched.tolist() == [row for row in range(n) if row // 16 % 4 == 1]
@@ -537,7 +537,7 @@ def test_step_rows(rule):
     slopes, weights = floats(6, 5), floats(6, 5, seed=3)
     state = np.abs(floats(6, *kept, seed=4))
     expected = twin(slopes, 0.3, weights, state)
-    optimizers.step_rows(slopes, np.float32(0.3), rule, weights, state)
+    optimizers.step_rows(slopes, np.float32(0.3), rule, weights, state, np.uint64(0))
     same(weights, expected[0], 1e-4, 1e-5)
     same(state, expected[1], 1e-5)
 
