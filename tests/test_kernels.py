@@ -463,9 +463,10 @@ def resample(logits, starts, n_points=8, first=0, last=None, n_hidden=4):
     sizes = np.zeros(n, dtype=np.int64)
     hidden_gradient = np.full((n, n_hidden), 9, dtype=np.float32)
     kernels.resampled_gradient(
-        logits - bias, first, last, bias, targets, weights, starts.astype(np.float32), output,
-        losses, classes, slopes, sizes, hidden_gradient,
+        logits - bias, first, last, bias, targets, weights, starts.astype(np.float32), losses,
+        classes, slopes, sizes,
     )  # fmt: skip
+    kernels.active_backward(classes, slopes, sizes, first, last, output, hidden_gradient)
     dense = np.zeros((n, n_classes), dtype=np.float32)
     for i in range(n):
         active = classes[i, : sizes[i]]
@@ -537,7 +538,7 @@ def test_step_rows(rule):
     slopes, weights = floats(6, 5), floats(6, 5, seed=3)
     state = np.abs(floats(6, *kept, seed=4))
     expected = twin(slopes, 0.3, weights, state)
-    optimizers.step_rows(slopes, np.float32(0.3), rule, weights, state, np.uint64(0))
+    optimizers.step_rows(slopes, np.float32(0.3), rule, weights, state, np.uint64(0), 0)
     same(weights, expected[0], 1e-4, 1e-5)
     same(state, expected[1], 1e-5)
 
@@ -553,7 +554,9 @@ def test_step_active(rule, first, last):
         floats(n_classes, 1), np.full((n_classes, n_kept, min(width, 1)), 0.1, np.float32),
     ]  # fmt: skip
     new = [array.copy() for array in old]
-    optimizers.step_active(hidden, classes, slopes, sizes, first, last, np.float32(0.3), rule, *new)
+    optimizers.step_active(
+        hidden, classes, slopes, sizes, first, last, np.float32(0.3), rule, *new, np.uint64(0)
+    )
     expected = [
         *twin(dense.T.astype(float) @ hidden, 0.3, *old[:2]),
         *twin(dense.sum(axis=0, dtype=float)[:, np.newaxis], 0.3, *old[2:]),

@@ -545,7 +545,7 @@ def test_what_moves_logits_least_goes_first(kind, models):
             effect = np.linalg.norm(network.wide[number]) if number < len(network.wide) else 0
             if number < len(network.embedding) and network.n_hidden:
                 effect += np.linalg.norm(network.output @ network.embedding[number])
-            effects[number] = effect * weight
+            effects[number] = effect * weight / np.sqrt(number + 1)  # frequency falls
     old, _ = kept_ids(model, model.quantize(prune=0.6))
     kept = {number for number in old if number in effects}
     dropped = [effects[number] for number in effects.keys() - kept]
