@@ -204,7 +204,7 @@ def test_logits_are_those_of_the_weights_that_integers_stand_for(kind, models):
     }
     plain.network_ = SparseNetwork(**weights | {"crosses": weights["crosses"].ravel()})
     plain._server = plain._search = None
-    is_tiled = isinstance(q.network_.scorer, Tiles)
+    is_tiled = isinstance(q.network_.running()["output"], Tiles)
     assert is_tiled == ("many" in kind)
     before, after = (model.decision_function(X) for model in (plain, q))
     # Activations of 8 bits move logits too, and with them which classes have crosses.
@@ -287,10 +287,10 @@ def test_smaller_blocks_are_nearer(models):
 def test_many_classes_are_scored_by_tiles(models):
     q = small(models, "many classes")
     assert len(q.classes_) >= MIN_TILED
-    assert isinstance(q.network_.scorer, Tiles)
-    assert q.network_.scorer is q.network_.scorer
-    assert isinstance(small(models, "texts").network_.scorer, Quantized)
-    assert not isinstance(get(models, "many classes").network_.scorer, Tiles)
+    assert isinstance(q.network_.running()["output"], Tiles)
+    assert q.network_.running() is q.network_.running()
+    assert isinstance(small(models, "texts").network_.running()["output"], np.ndarray)
+    assert not isinstance(get(models, "many classes").network_.running()["output"], Tiles)
 
 
 # -------------------------------------------------------------------------- what it leaves alone

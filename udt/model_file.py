@@ -188,6 +188,8 @@ def _write_features(
     cells = featurizer.cells_
     if cells is not None:
         arrays.update({f"cells.{name}": getattr(cells, name) for name in _CELL_ARRAYS})
+        if is_small:
+            arrays["cells.hash_ids"] = pack(cells.hash_ids, cells.n_features)
         if cells.rare is not None and not is_small:
             arrays["cells.rare"] = cells.rare
         meta["cells"] = persistence.plain({name: getattr(cells, name) for name in _CELL_NUMBERS})
@@ -204,12 +206,13 @@ def _read_features(
     columns = tuple(Column(**column) for column in meta["columns"])
     _check(all(column.role in ROLES for column in columns))
     featurizer._start_from(columns)
+    is_small = model.quantization_ is not None
     featurizer.n_embedded_ = int(meta["n_embedded"])
     for i, (text, n_buckets) in enumerate(zip(featurizer.texts_, meta["n_buckets"], strict=True)):
         text.n_buckets_ = int(n_buckets)
         for name in _TEXT_ARRAYS:
             setattr(text, name, arrays[f"text.{i}.{name}"])
-        if model.quantization_ is not None:
+        if is_small:
             text.buckets_ = unpack(
                 arrays[f"text.{i}.buckets_"], len(text.weights_), text.n_buckets_
             )
@@ -222,12 +225,12 @@ def _read_features(
         text._token_encoder()  # raises if that is no tokenizer
         _check_text(text, len(model.classes_) + 1)
     if featurizer.cells_ is not None:
-        _read_cells(featurizer.cells_, meta["cells"], arrays)
+        _read_cells(featurizer.cells_, meta["cells"], arrays, is_small)
     sizes = [len(text.buckets_) for text in featurizer.texts_]
     if featurizer.cells_ is not None:
         sizes.insert(0, featurizer.cells_.n_features)
     featurizer.ids_ = [arrays[f"ids.{i}"] for i in range(len(sizes))]
-    if model.quantization_ is not None:
+    if is_small:
         featurizer.ids_ = [
             unpack(arrays[f"ids.{i}"], size, sum(sizes)) for i, size in enumerate(sizes)
         ]
@@ -250,11 +253,16 @@ def _read_ready(n_classes: int, meta: dict[str, Any], arrays: dict[str, Array]) 
     return ready
 
 
-def _read_cells(cells: CellEncoder, meta: dict[str, Any], arrays: dict[str, Array]) -> None:
+def _read_cells(
+    cells: CellEncoder, meta: dict[str, Any], arrays: dict[str, Array], is_small: bool
+) -> None:
     for name in _CELL_ARRAYS:
         setattr(cells, name, arrays[f"cells.{name}"])
     cells.scale = float(meta["scale"])
     cells.n_features, cells.n_embedded = int(meta["n_features"]), int(meta["n_embedded"])
+    if is_small:
+        packed = arrays["cells.hash_ids"]
+        cells.hash_ids = unpack(packed, len(cells.hashes), cells.n_features)
     cells.rare = arrays.get("cells.rare")
     n = cells.n_numbers()
     _check(cells.firsts.shape == (n, 6) and cells.bounds.shape == (n, 4, 2))

@@ -135,7 +135,7 @@ class Server:
         self._roles = [column.role for column in self._columns if column.role != "ignored"]
         self._ids = featurizer.ids_
         self._lengths = featurizer._lengths()
-        self._network = tuple(({**network.weights(), "output": network.scorer}).values())
+        self._network = tuple(network.running().values())
         self._texts = [_TextPart(text) for text in featurizer.texts_]
         cells = featurizer.cells_
         self._cells = None if cells is None else _CellsPart(cells)

@@ -33,7 +33,7 @@ from udt.network.tiles import INSTRUCTION, make_tiles, score
 from udt.threads import Pool, single_threaded_blas
 
 TABLES = ("text", "mixed", "tabular", "multilabel")
-LARGE = ("reddit_titles", "reddit", "depends_all")  # only when asked for by name
+LARGE = ("reddit_titles", "reddit_posts", "depends_all")  # only when asked for by name
 HEADS = ((5950, 128), (5950, 256), (31_000, 128), (670_000, 128))
 N_ONE = 100
 

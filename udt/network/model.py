@@ -26,6 +26,8 @@ N_RANKED = 64
 MIN_CROSSES = 64
 #: The fewest classes whose quantised weights are multiplied as integers.
 MIN_TILED = 256
+#: The most quantised weights that are widened for prediction: 8 MiB.
+MAX_WIDENED = 1 << 21
 
 
 def _none(dtype: type, n: int = 0) -> Array:
@@ -69,7 +71,7 @@ class SparseNetwork:
     cross_starts: Array = field(default_factory=lambda: _none(np.int64, 1))
 
     def __post_init__(self) -> None:
-        self._tiles: Tiles | None = None
+        self._running: dict[str, Any] | None = None
 
     @classmethod
     def initialise(
@@ -129,14 +131,25 @@ class SparseNetwork:
         """Number of outputs."""
         return len(self.bias)
 
-    @property
-    def scorer(self) -> Weights | Tiles:
-        """The output weights, in tiles if they are those of many classes and quantised."""
-        if not self.is_quantized or self.n_classes < MIN_TILED or not self.n_hidden:
-            return self.output
-        if self._tiles is None:
-            self._tiles = make_tiles(self.output, self.bias)
-        return self._tiles
+    def running(self) -> dict[str, Any]:
+        """Give the weights by name as they are fastest to multiply by.
+
+        Quantised ones are widened to float32 if they fit a cache then, where that takes less time;
+        the output weights of many classes are laid out in tiles.
+        """
+        if not self.is_quantized:
+            return self.weights()
+        if self._running is None:
+            running = {**self.weights(), "output": floats(self.output)}
+            if self.n_classes >= MIN_TILED and self.n_hidden:
+                running["output"] = make_tiles(self.output, self.bias)
+            for name, (n_rows, width) in self.sizes().items():
+                if name != "output" and n_rows * width <= MAX_WIDENED:
+                    running[name] = floats(running[name])
+            if running["crosses"] is not self.crosses:
+                running["crosses"] = running["crosses"][:, 0]
+            self._running = running
+        return self._running
 
     def weights(self) -> dict[str, Any]:
         """Give the weights by name."""
@@ -177,7 +190,7 @@ class SparseNetwork:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be derived."""
-        return {**self.__dict__, "_tiles": None}
+        return {**self.__dict__, "_running": None}
 
     def matrices(self) -> dict[str, Array]:
         """Give those weights by name that an optimiser takes steps on, row by row."""
@@ -231,20 +244,21 @@ class SparseNetwork:
         indptr, indices, values = rows
         block = (indptr[first : last + 1], indices, values)
         out = np.empty((n, self.n_classes), dtype=np.float32)
+        running = self.running()
         if self.has_wide:
-            kernels.gather(*block, 0, n, self.wide, out)
-        hidden, scorer = self.hidden(rows, first, last), self.scorer
-        if isinstance(scorer, Tiles):
-            score(hidden, scorer, self.has_wide, out)
+            kernels.gather(*block, 0, n, running["wide"], out)
+        hidden, output = self.hidden(rows, first, last), running["output"]
+        if isinstance(output, Tiles):
+            score(hidden, output, self.has_wide, out)
         else:
-            output = floats(scorer) if isinstance(scorer, Quantized) else scorer
             if self.has_wide:
                 out += products(hidden, output)
             else:
                 products(hidden, output, out)
             out += self.bias
         if self.has_crosses:
-            active.add_crosses(out, *block, self.cross_starts, self.crosses, N_RANKED)
+            crosses = running["crosses"]
+            active.add_crosses(out, *block, self.cross_starts, crosses, N_RANKED)
         return out
 
     def hidden(self, rows: CSR, first: int, last: int) -> Array:
@@ -252,7 +266,8 @@ class SparseNetwork:
         n = last - first
         indptr, indices, values = rows
         hidden = np.empty((n, self.n_hidden), dtype=np.float32)
-        kernels.gather(indptr[first : last + 1], indices, values, 0, n, self.embedding, hidden)
+        block = (indptr[first : last + 1], indices, values)
+        kernels.gather(*block, 0, n, self.running()["embedding"], hidden)
         kernels.activate(hidden, 0, n, 0.0, 0)
         return hidden
 

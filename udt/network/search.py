@@ -59,7 +59,7 @@ class Search:
         n = len(rows[0]) - 1
         classes = np.empty((n, k), dtype=np.int64)
         logits = np.empty((n, k), dtype=np.float32)
-        network = self.network
+        network, crosses = self.network, self.network.running()["crosses"]
 
         def find(block: tuple[int, int]) -> None:
             first, last = block
@@ -68,7 +68,7 @@ class Search:
             here = slice(first, last)
             active.rank_classes(
                 hidden, 0, last - first, found.ids, found.sizes, network.output, network.bias,
-                rows[0][first : last + 1], rows[1], rows[2], network.cross_starts, network.crosses,
+                rows[0][first : last + 1], rows[1], rows[2], network.cross_starts, crosses,
                 N_RANKED, classes[here], logits[here],
             )  # fmt: skip
             for i in (first + np.flatnonzero(classes[here, -1] < 0)).tolist():
