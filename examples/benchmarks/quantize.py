@@ -28,8 +28,9 @@ from datasets import shuffled, singles, take
 from scipy import sparse
 
 import udt
+from udt.network.byte_products import INSTRUCTION
 from udt.network.integers import quantize
-from udt.network.tiles import INSTRUCTION, make_tiles, score
+from udt.network.tiles import make_tiles, score
 from udt.threads import Pool, single_threaded_blas
 
 TABLES = ("text", "mixed", "tabular", "multilabel")
