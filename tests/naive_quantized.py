@@ -89,3 +89,8 @@ def scores(hidden, quantized, bias, block=None):
         of_part = widen(quantized.scales)[numbers[:, first]].astype(float)
         total += sums * factors[:, np.newaxis].astype(float) * of_part
     return total
+
+
+def n_bytes(quantized):
+    """Give the memory that integers and their scales take."""
+    return quantized.codes.nbytes + quantized.scales.nbytes

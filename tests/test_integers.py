@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from udt.network.integers import BLOCK, floats, lay_out, quantize, round_up
-from udt.network.weights import n_bytes
 from udt.threads import Pool
 
 pytestmark = [
@@ -153,7 +152,7 @@ def test_blocks_are_whole_rows_or_equal_parts(bits):
 def test_sizes(width, bits):
     """Against the float32 that they were."""
     n = 4096
-    ratio = 4 * n * width / n_bytes(lay_out(n, width, bits, None))
+    ratio = 4 * n * width / naive.n_bytes(lay_out(n, width, bits, None))
     if width >= 128:
         # Odd rows waste half a byte.
         assert ratio >= {8: 3.9, 4: 7.45 if width % 2 else 7.5}[bits]

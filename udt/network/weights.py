@@ -89,12 +89,6 @@ class Quantized(NamedTuple):
 Weights = Array | Quantized
 
 
-def n_bytes(weights: Weights) -> int:
-    """Give the memory that weights take."""
-    arrays = weights[:2] if isinstance(weights, Quantized) else (weights,)
-    return sum(array.nbytes for array in arrays)
-
-
 # ------------------------------------------------------------------------------------------- arrays
 
 
