@@ -121,7 +121,7 @@ def compile_for(text, triple, cpu, features=""):
 @pytest.mark.parametrize(
     ("instruction", "triple", "cpu", "mnemonic", "register"),
     [
-        (VNNI_512, "x86_64-unknown-linux-gnu", "znver4", "vpdpbusd", "zmm"),
+        (VNNI_512, "x86_64-unknown-linux-gnu", "icelake-server", "vpdpbusd", "zmm"),
         (VNNI_512, "x86_64-unknown-linux-gnu", "cascadelake", "vpdpbusd", "zmm"),
         (VNNI_256, "x86_64-unknown-linux-gnu", "alderlake", "vpdpbusd", "ymm"),
         (SDOT, "aarch64-unknown-linux-gnu", "neoverse-n1", "sdot", "v"),
