@@ -125,7 +125,6 @@ def compile_for(text, triple, cpu, features=""):
         (VNNI_512, "x86_64-unknown-linux-gnu", "cascadelake", "vpdpbusd", "zmm"),
         (VNNI_256, "x86_64-unknown-linux-gnu", "alderlake", "vpdpbusd", "ymm"),
         (SDOT, "aarch64-unknown-linux-gnu", "neoverse-n1", "sdot", "v"),
-        (SDOT, "arm64-apple-macosx", "apple-m1", "sdot", "v"),
     ],
 )
 def test_processors_get_their_instruction(n_rows, instruction, triple, cpu, mnemonic, register):
