@@ -418,7 +418,9 @@ BAD_PARAMETERS = [
     ("word_ngrams", (1, 9), "<= 8"),
     ("word_ngrams", "12", LENGTHS),
     ("char_ngrams", (1, 33), "<= 32"),
-    ("char_ngrams", "words", 'give (min, max), "auto" or None'),
+    ("char_ngrams", "words", 'or "auto"'),
+    ("char_ngrams", "5-3", LENGTHS),
+    ("word_ngrams", "auto", LENGTHS),
     *[
         ("min_df", value, "give a whole number of rows, at least 1")
         for value in [0, -1, 1.5, 0.01, "2", None, True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -215,7 +216,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self,
         *,
         columns: Mapping[str, str] | None = None,
-        word_ngrams: tuple[int, int] | None = (1, 2),
+        word_ngrams: tuple[int, int] | str | None = (1, 2),
         char_ngrams: tuple[int, int] | str | None = "auto",
         min_df: int = 2,
         n_buckets: int | None = None,
@@ -433,12 +434,16 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
         goes_on = network is not None or is_partial
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
-            learn: Any = featurizer._partial_fit if goes_on else featurizer._fit_transform
             lists: Any = numbers
             if isinstance(numbers, LabelSets):
                 lists = (numbers.indptr, numbers.indices)
             is_weighted = sample_weight is not None or self.class_weight is not None
-            rows = learn(data, lists, weights if is_weighted else None)
+            shares = weights if is_weighted else None
+            if goes_on:
+                learn: Any = featurizer._partial_fit
+                rows = learn(data, lists, shares)
+            else:
+                featurizer, rows = self._featurize(featurizer, data, lists, shares)
             checked = None
             if validation is not None:
                 checked = (_csr(featurizer._transform(validation[0])), *validation[1:])
@@ -460,6 +465,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
                 positive_weights=positive_weights,
                 network=network,
                 state=self._state if is_partial and network is not None else None,
+                on_pass=partial(self._after_pass, featurizer, target),
             )
             if tunes:
                 from udt.training.thresholds import tune_threshold
@@ -470,25 +476,51 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             return self._learn(*again, network=network, threshold=threshold)
         if threshold is None:
             threshold = self._fixed_threshold(is_partial)
-        self.classes_ = classes
-        self.label_format_ = target.format
-        self.threshold_: float = threshold
-        self.featurizer_ = featurizer
-        self.columns_ = featurizer.columns_
-        self.network_ = learnt.network
-        self.n_features_in_ = featurizer.n_features_in_
+        self._adopt(featurizer, target, learnt.network, threshold)
         self.n_iter_ = len(learnt.history.losses)
         self.loss_curve_ = learnt.history.losses
         self.validation_scores_ = learnt.history.scores
         self.sifted_ = learnt.history.sifted
         if network is None:
             self._take_names(data)
-        self.quantization_: dict[str, Any] | None = None
         self._state: dict[str, Array] | None = learnt.state
-        self._server: Server | None = None
-        self._search: tuple[Hashing, Search] | None = None
         self._probes = _probe(learnt.network, rows)
         return self
+
+    def _featurize(
+        self, featurizer: TableFeaturizer | ReadyFeatures, data: Any, labels: Any, shares: Any
+    ) -> tuple[TableFeaturizer | ReadyFeatures, sp.csr_matrix]:
+        """Fit a featurizer; give it, and the rows. Trials of a search keep them."""
+        learn: Any = featurizer._fit_transform
+        return featurizer, learn(data, labels, shares)
+
+    def _after_pass(
+        self,
+        featurizer: TableFeaturizer | ReadyFeatures,
+        target: targets.Targets,
+        network: SparseNetwork,
+        n_passes: int,
+    ) -> None:
+        """Be told of each pass. Trials of a search look how they are doing."""
+
+    def _adopt(
+        self,
+        featurizer: TableFeaturizer | ReadyFeatures,
+        target: targets.Targets,
+        network: SparseNetwork,
+        threshold: float,
+    ) -> None:
+        """Take over what predictions need."""
+        self.classes_ = target.classes
+        self.label_format_ = target.format
+        self.threshold_: float = threshold
+        self.featurizer_ = featurizer
+        self.columns_ = featurizer.columns_
+        self.network_ = network
+        self.n_features_in_ = featurizer.n_features_in_
+        self.quantization_: dict[str, Any] | None = None
+        self._server: Server | None = None
+        self._search: tuple[Hashing, Search] | None = None
 
     def _fixed_threshold(self, is_partial: bool) -> float:
         if self.threshold != "tuned":
@@ -700,8 +732,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
                     f"k={k}: tables propose n_active={search.n_active} classes; give a smaller k, "
                     "or a larger n_active by set_params."
                 )
-            transform: Any = self.featurizer_._transform
-            numbers, logits = search.top_k(_csr(transform(data)), k, pool)
+            numbers, logits = search.top_k(_csr(self._encode(data)), k, pool)
         return numbers, sigmoid(logits) if self._is_multilabel else softmax(logits)
 
     def _searching(self, pool: Pool) -> Search:
@@ -785,11 +816,14 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         """Apply ``function`` to the logits of each block of rows, or to those of the only one."""
         if one is not None:
             return [function(one)]
-        data = self._check_input(X)
+        rows = _csr(self._encode(X))
         with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
-            transform: Any = self.featurizer_._transform
-            rows = _csr(transform(data))
             return self.network_.map_logits(rows, function, pool)
+
+    def _encode(self, X: Any) -> sp.csr_matrix:
+        """Give rows of features. Trials of a search keep them."""
+        transform: Any = self.featurizer_._transform
+        return transform(self._check_input(X))
 
     def _logits_of_one(self, X: Any) -> Array | None:
         """Give the logits of the only text, dict or row of a frame by a short way, or None."""

@@ -51,9 +51,9 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         the texts of `fit`, which helps with scripts written without spaces and long compounds.
         Else a Hugging Face tokenizer or the path of its JSON file. It may be set to truncate, pad
         or add special tokens: nothing of this is done here. Needs the package ``tokenizers``.
-    word_ngrams : tuple (min, max) or None, default=(1, 2)
-        Lengths of word n-grams, up to 8.
-    char_ngrams : tuple (min, max), "auto" or None, default="auto"
+    word_ngrams : tuple (min, max), str or None, default=(1, 2)
+        Lengths of word n-grams, up to 8; "1-2" says the same as (1, 2).
+    char_ngrams : tuple (min, max), str or None, default="auto"
         Lengths, in characters, of the n-grams within words (the spaces around a word count).
         "auto" takes (3, 5) where rows are short (300 bytes or less on average) and the corpus
         is below 16 MiB, else none: in long texts they cost much and add little.
@@ -127,7 +127,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         self,
         *,
         tokenizer: Any = None,
-        word_ngrams: tuple[int, int] | None = (1, 2),
+        word_ngrams: tuple[int, int] | str | None = (1, 2),
         char_ngrams: tuple[int, int] | str | None = "auto",
         min_df: int = 2,
         n_buckets: int | None = None,

@@ -17,12 +17,8 @@ _SMALL_CORPUS = 1 << 24  # total bytes up to which they are affordable
 
 def check(featurizer: HashingFeaturizer) -> None:
     """Raise if a parameter is out of range, naming it, its value and the range."""
-    chars = featurizer.char_ngrams
-    if isinstance(chars, str):
-        if chars != "auto":
-            raise ValueError(f'char_ngrams={chars!r}: give (min, max), "auto" or None.')
-    else:
-        _check_lengths("char_ngrams", chars, 32)
+    if featurizer.char_ngrams != "auto":
+        _check_lengths("char_ngrams", featurizer.char_ngrams, 32)
     _check_lengths("word_ngrams", featurizer.word_ngrams, 8)
     n_buckets = featurizer.n_buckets
     if n_buckets is not None:
@@ -44,7 +40,7 @@ def check(featurizer: HashingFeaturizer) -> None:
 def ngram_lengths(featurizer: HashingFeaturizer, n_bytes: int, n_rows: int) -> NDArray[np.int64]:
     """Give the shortest and longest word n-gram and character n-gram for so large a column."""
     chars = featurizer.char_ngrams
-    if isinstance(chars, str):
+    if isinstance(chars, str) and chars == "auto":
         short = n_bytes <= _SHORT_TEXT * n_rows and n_bytes <= _SMALL_CORPUS
         chars = (3, 5) if short else None
     words = _check_lengths("word_ngrams", featurizer.word_ngrams, 8)
@@ -71,9 +67,14 @@ def _check_lengths(name: str, pair: Any, limit: int) -> tuple[int, int]:
     if pair is None:
         return 0, 0
     try:
-        low, high = (operator.index(n) for n in pair)
+        numbers = map(int, pair.split("-")) if isinstance(pair, str) else map(operator.index, pair)
+        low, high = numbers
     except (TypeError, ValueError):
         low = high = 0
     if not 1 <= low <= high <= limit:
-        raise ValueError(f"{name}={pair!r}: give (min, max), 1 <= min <= max <= {limit}.")
+        also = ' or "auto"' if name == "char_ngrams" else ""
+        raise ValueError(
+            f"{name}={pair!r}: give (min, max), 1 <= min <= max <= {limit}, the same as a string "
+            f'such as "1-2", None{also}.'
+        )
     return low, high

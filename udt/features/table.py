@@ -81,7 +81,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         self,
         *,
         columns: Mapping[str, str] | None = None,
-        word_ngrams: tuple[int, int] | None = (1, 2),
+        word_ngrams: tuple[int, int] | str | None = (1, 2),
         char_ngrams: tuple[int, int] | str | None = "auto",
         min_df: int = 2,
         n_buckets: int | None = None,

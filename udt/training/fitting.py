@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,7 @@ def fit_network(
     positive_weights: Array | None = None,
     network: SparseNetwork | None = None,
     state: dict[str, Array] | None = None,
+    on_pass: Callable[[SparseNetwork, int], None] | None = None,
 ) -> Learnt:
     """Train a new network, and again at a tenth of the rate if training diverges.
 
@@ -78,6 +80,9 @@ def fit_network(
         Go on from a copy of this one, grown to the number of features and classes.
     state : dict of str to ndarray, or None
         Go on from this state of the optimiser, if it is that of the same one.
+    on_pass : callable or None
+        Called after each pass with the network, as it is then, and the number of passes made. What
+        it raises ends the training.
 
     Raises
     ------
@@ -111,7 +116,7 @@ def fit_network(
         )
         try:
             with Progress(verbose, len(targets) * settings.max_iter) as progress:
-                trained, history = run(trainer, validation, patience, progress)
+                trained, history = run(trainer, validation, patience, progress, on_pass)
             if not all(all_finite(array) for array in trained.arrays().values()):
                 raise Diverged  # in the last step, which no loss has seen
             return Learnt(trained, history, trainer.state)

@@ -343,10 +343,12 @@ def run(
     validation: tuple[CSR, Targets, Array] | None,
     patience: int | None,
     progress: Progress,
+    on_pass: Callable[[SparseNetwork, int], None] | None = None,
 ) -> tuple[SparseNetwork, History]:
     """Train to the end, or until the score on ``validation`` has not risen for ``patience`` passes.
 
-    The score is accuracy or, if rows have any number of labels, micro-averaged F1.
+    The score is accuracy or, if rows have any number of labels, micro-averaged F1. ``on_pass`` is
+    called after each pass.
 
     With patience, the network of the best pass is returned, otherwise that of the last.
     """
@@ -361,6 +363,8 @@ def run(
             score = getattr(trainer.network, history.metric)
             history.scores.append(score(*validation, trainer.pool))
         progress.report(history)
+        if on_pass is not None:
+            on_pass(trainer.network, len(history.losses))
         if patience is None:
             continue
         if history.scores[-1] > best_score:
