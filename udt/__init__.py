@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from udt.features.table import TableFeaturizer
     from udt.model_file import load
     from udt.training.sifting import SiftingConfig
+    from udt.tuning.search import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "datasets",
     "load",
+    "tune",
 ]
 
 # Where each name lives. They are imported at first use, because scikit-learn and numba take a
@@ -39,6 +41,7 @@ _HOMES = {
     "TableFeaturizer": "udt.features.table",
     "UDTClassifier": "udt.classifier",
     "load": "udt.model_file",
+    "tune": "udt.tuning.search",
 }
 
 

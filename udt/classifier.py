@@ -65,6 +65,10 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     hidden_size : int or None, default=None
         Units of the hidden layer; 0 leaves the linear path alone. None takes 0 for two classes of
         texts (if there is a linear path), 32 for up to 128 classes, else 128.
+    hidden_rate : float or None, default=None
+        First learning rate of the hidden layer, as a multiple of ``learning_rate_init``. None takes
+        1/4 beside a linear path, 1/2 if it is alone, and 1 where it is for numbers and categories,
+        where rows may have any number of labels, and with "adam".
     wide : bool or None, default=None
         Whether to have the linear path. None has it while features x classes stays at
         2**25 or below (128 MiB), and where few of many classes are active: there it has hashed
@@ -96,10 +100,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         touches; memory of three times the weights. "sgd" is plain gradient descent, and keeps
         nothing.
     learning_rate_init : float or None, default=None
-        First learning rate of the linear path (None: 0.4, or 0.6 without texts). The hidden layer's
-        is a quarter of it, or half of it if it is alone. "sgd" (None: 0.2) takes the sum of a
-        batch's gradients, and the same ratios; "adam" (None: 0.001) has one rate for all. Rates
-        fall linearly to 0.
+        First learning rate of the linear path (None: 0.4, or 0.6 without texts). "sgd" (None: 0.2)
+        takes the sum of a batch's gradients; "adam" has 0.001. Rates fall linearly to 0.
     head : {"auto", "softmax", "ova", "lsh"}, default="auto"
         How the output layer learns. "softmax" is for rows with one label each, "ova" (one-vs-all)
         for any number of labels; from 1000 labels on, its gradients are those of the true and the
@@ -118,6 +120,12 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         which makes 0.5 a good threshold.
         "tuned" holds out ``validation_fraction`` of the rows (or uses ``X_val``), takes what gives
         them the best micro-averaged F1, and trains again on all rows, which doubles the time.
+    tune : str, int or None, default=None
+        A budget in which `fit` searches for better parameters before it trains on all rows: a
+        time such as "30s", "5m" or "1h", with all that it takes, or a number of trials. What was
+        given to the constructor stays fixed. Needs ``optuna``. `udt.tune` has more to say, such as
+        what to optimise; `search_space` tells what is searched. `partial_fit` and a warm start
+        search no more and keep what was found.
     sifting : float, SiftingConfig, callable or None, default=None
         Which rows get a backward pass; all by default. A float is about the share of rows to keep:
         those whose loss is high among the losses of recent ones, and those of rare classes or with
@@ -179,6 +187,11 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     validation_scores_ : list of float
         Score on the validation rows after each pass, if there were any: accuracy, or
         micro-averaged F1 where rows may have any number of labels.
+    best_params_ : dict
+        With ``tune``, the parameters that were found to be better than the defaults.
+    tuning_ : dict or None
+        With ``tune``, what the search did: "score" and "default_score", on rows that no trial was
+        trained on, "metric", "seconds", and the list of "trials". It is not part of a model file.
     sifted_ : list of (float, float)
         With ``sifting``, the shares of rows that each pass looked at (forward), and that it kept
         (backward too); else empty. The loss is that of the rows that were looked at.
@@ -224,6 +237,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         tokenizer: Any = None,
         sparse_weighting: str | None = None,
         hidden_size: int | None = None,
+        hidden_rate: float | None = None,
         wide: bool | None = None,
         dtype: str = "float32",
         dropout: float | None = None,
@@ -238,6 +252,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         n_tables: int | None = None,
         learning_rate_init: float | None = None,
         threshold: float | str = 0.5,
+        tune: str | int | None = None,
         sifting: float | SiftingConfig | Callable[..., Any] | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -257,6 +272,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.tokenizer = tokenizer
         self.sparse_weighting = sparse_weighting
         self.hidden_size = hidden_size
+        self.hidden_rate = hidden_rate
         self.wide = wide
         self.dtype = dtype
         self.dropout = dropout
@@ -271,6 +287,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_tables = n_tables
         self.learning_rate_init = learning_rate_init
         self.threshold = threshold
+        self.tune = tune
         self.sifting = sifting
         self.warm_start = warm_start
         self.early_stopping = early_stopping
@@ -321,8 +338,11 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         defaults.check(self)
         self._refuse_quantized("fit")
         goes_on = self.warm_start and hasattr(self, "network_")
+        if self.tune is not None and not goes_on:
+            validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+            return self._search_best(X, y, sample_weight, validation)
         data = self._check_input(X) if goes_on else read_input(X)
-        featurizer = copy(self.featurizer_) if goes_on else self._make_featurizer(X)
+        featurizer = copy(self.featurizer_) if goes_on else self._make_featurizer(data)
         if goes_on:
             featurizer._forget_rare()
             target = targets.extend_targets(y, data.n_rows, self.classes_, self.label_format_)
@@ -333,9 +353,19 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             data,
             target,
             sample_weight,
-            validation=self._validation(X_val, y_val, sample_weight_val, target, featurizer),
+            validation=self._validation(X_val, y_val, sample_weight_val, target, data),
             network=self.network_ if goes_on else None,
         )
+
+    def _search_best(self, X: Any, y: Any, sample_weight: Any, validation: dict[str, Any]) -> Self:
+        """Search for the best parameters, and take over what was trained with them."""
+        from udt.tuning.search import search_within
+
+        tuning = search_within(self, X, y, sample_weight, validation)
+        self.__dict__ = {**vars(tuning.estimator), **self.get_params(deep=False)}
+        self.best_params_: dict[str, Any] = tuning.best_params
+        self.tuning_: dict[str, Any] | None = tuning.summary()
+        return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Go on training with one pass over more rows.
@@ -376,7 +406,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             )
         is_first = not hasattr(self, "network_")
         data = read_input(X) if is_first else self._check_input(X)
-        featurizer = self._make_featurizer(X) if is_first else copy(self.featurizer_)
+        featurizer = self._make_featurizer(data) if is_first else copy(self.featurizer_)
         if is_first:
             target = targets.read_first_targets(y, data.n_rows, classes)
         else:
@@ -447,7 +477,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             checked = None
             if validation is not None:
                 checked = (_csr(featurizer._transform(validation[0])), *validation[1:])
-            shape = defaults.network_shape(self, featurizer, rows.shape[1], target, network)
+            model = self if network is None else self._tuned()
+            shape = defaults.network_shape(model, featurizer, rows.shape[1], target, network)
             learnt = fit_network(
                 _csr(rows),
                 numbers,
@@ -456,7 +487,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
                 n_classes=len(classes),
                 shape=shape,
                 settings=defaults.settings(
-                    self, featurizer, len(numbers), shape, target, is_partial=is_partial
+                    model, featurizer, len(numbers), shape, target, is_partial=is_partial
                 ),
                 patience=self.n_iter_no_change if stops else None,
                 random=random,
@@ -483,6 +514,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.sifted_ = learnt.history.sifted
         if network is None:
             self._take_names(data)
+            self.best_params_ = {}
+            self.tuning_ = None
         self._state: dict[str, Array] | None = learnt.state
         self._probes = _probe(learnt.network, rows)
         return self
@@ -499,9 +532,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         featurizer: TableFeaturizer | ReadyFeatures,
         target: targets.Targets,
         network: SparseNetwork,
-        n_passes: int,
+        done: float,
     ) -> None:
-        """Be told of each pass. Trials of a search look how they are doing."""
+        """Be told of each pass, and of the share done. Trials of a search look how they do."""
 
     def _adopt(
         self,
@@ -526,6 +559,12 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         if self.threshold != "tuned":
             return float(self.threshold)
         return self.threshold_ if is_partial else 0.5
+
+    def _tuned(self) -> Self:
+        """Give this classifier with the parameters that a search found."""
+        if not self.best_params_:
+            return self
+        return copy(self).set_params(**self.best_params_)
 
     def _take_names(self, data: Table | ReadyRows) -> None:
         """Keep the names of columns, if they have any."""
@@ -564,7 +603,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         y_val: Any,
         sample_weight_val: Any,
         target: targets.Targets,
-        featurizer: TableFeaturizer | ReadyFeatures,
+        train: Table | ReadyRows,
     ) -> tuple[Any, Any, Array] | None:
         """Check the validation rows that were given, if any."""
         if (X_val is None) != (y_val is None):
@@ -574,15 +613,15 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             if sample_weight_val is not None:
                 raise ValueError("sample_weight_val needs X_val and y_val.")
             return None
-        if sp.issparse(X_val) != isinstance(featurizer, ReadyFeatures):
+        if sp.issparse(X_val) != isinstance(train, ReadyRows):
             raise TypeError("X_val must be of the same kind as X: both sparse, or neither.")
         data = read_input(X_val)
         numbers = targets.match_targets(y_val, data.n_rows, target.classes, target.format, "y_val")
         weights = targets.check_weights(sample_weight_val, None, np.zeros(data.n_rows))
         return data, numbers, weights
 
-    def _make_featurizer(self, X: Any) -> TableFeaturizer | ReadyFeatures:
-        if sp.issparse(X):
+    def _make_featurizer(self, data: Table | ReadyRows | None) -> TableFeaturizer | ReadyFeatures:
+        if isinstance(data, ReadyRows):
             return ReadyFeatures(self.sparse_weighting)
         return TableFeaturizer(
             columns=self.columns,
@@ -739,7 +778,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         """Give tables of the classes, built at the first call and again for other sizes."""
         from udt.network.search import Search
 
-        hashing = Hashing(self.n_active, self.n_hashes, self.n_tables)
+        tuned = self._tuned()
+        hashing = Hashing(tuned.n_active, tuned.n_hashes, tuned.n_tables)
         kept: tuple[Hashing, Search] | None = getattr(self, "_search", None)
         if kept is None or kept[0] != hashing:
             if self.network_.has_wide or not self.network_.n_hidden:
@@ -839,6 +879,42 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
             server = self._server = Server(self.featurizer_, self.network_)
         return server.logits(as_table(X).row if is_frame else X[0])
+
+    # ----------------------------------------------------------------------------- searching
+
+    def search_space(self, X: Any, y: Any) -> dict[str, Any]:
+        """Tell what a search for better parameters looks at, for some rows and labels.
+
+        Parameters that were given to the constructor are not in it: they stay as they are. Needs
+        ``optuna``.
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+
+        Returns
+        -------
+        dict of str to optuna.distributions.BaseDistribution
+            Of parameters by their names, for Optuna's own tools and its OptunaSearchCV.
+
+        See Also
+        --------
+        udt.tune : The search.
+
+        Examples
+        --------
+        >>> from udt import UDTClassifier
+        >>> texts = ["card lost", "lost my card", "top up failed", "my top up was declined"] * 5
+        >>> clf = UDTClassifier(min_df=1)
+        >>> space = clf.search_space(texts, ["lost", "lost", "top-up", "top-up"] * 5)
+        >>> space["word_ngrams"]
+        CategoricalDistribution(choices=('1-2', '1-1', '1-3'))
+        >>> "min_df" in space
+        False
+        """
+        from udt.tuning.search import search_space
+
+        return search_space(self, X, y)
 
     # --------------------------------------------------------------------------- quantisation
 

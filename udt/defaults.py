@@ -18,6 +18,8 @@ from udt.lsh.hashing import Hashing
 from udt.targets import Targets
 from udt.training.settings import NetworkShape, Settings
 from udt.training.sifting import is_sifting
+from udt.tuning.budget import EXAMPLES as BUDGETS
+from udt.tuning.budget import is_budget
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -47,6 +49,11 @@ def check(model: UDTClassifier) -> None:
     fraction = "a number from 0 to below 1"
     rules: tuple[tuple[str, bool, str, Any], ...] = (
         ("hidden_size", True, "a whole number from 0 to 4096", lambda v: _is_int(v, 0, 4096)),
+        (
+            "hidden_rate", True, "a positive number up to 1000",
+            lambda v: _is_real(v) and 0 < v <= 1000,
+        ),
+        ("tune", True, f"{BUDGETS}, or a number of trials", is_budget),
         ("strip_accents", False, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
         ("wide", True, "True or False", lambda v: isinstance(v, (bool, np.bool_))),
         (
@@ -211,6 +218,9 @@ def settings(
         hidden_rate, head_rate, hidden_dropout = rate / 2, rate / 2, 0.0
     if model.optimizer == "adam":  # whose steps do not follow the scale of gradients
         hidden_rate = head_rate = rate
+    if model.hidden_rate is not None:
+        share = model.hidden_rate * rate / hidden_rate
+        hidden_rate, head_rate = share * hidden_rate, share * head_rate
     return Settings(
         max_iter=1 if is_partial else int(model.max_iter or max(1, round(passes))),
         batch_size=int(min(model.batch_size or batch_size, n_rows)),

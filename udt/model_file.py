@@ -70,6 +70,7 @@ def _contents(model: UDTClassifier) -> tuple[dict[str, Any], dict[str, Array]]:
         "shapes": {k: list(v) for k, v in model.network_.sizes().items()} if is_small else {},
         "arrays": sorted(arrays),
         "names": list(getattr(model, "feature_names_in_", [])),
+        "best_params": model.best_params_,
         **{name: getattr(model, name) for name in _PLAIN},
     }
     return meta, arrays
@@ -115,6 +116,9 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
         for name, kind in _PLAIN.items():
             _check(type(meta[name]) is kind)
             setattr(model, name, meta[name])
+        model.best_params_ = dict(meta.get("best_params", {}))
+        _check(model.best_params_.keys() <= params.keys())
+        model.tuning_ = None
         _check(0 < model.threshold_ < 1)
         _check(model.n_features_in_ == model.featurizer_.n_features_in_)
         _check(len(meta["names"]) in (0, model.n_features_in_))

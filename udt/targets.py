@@ -343,16 +343,39 @@ def stratified_split(
     ndarray of shape (n,), bool
         True for the rows that are held out.
     """
+    order, drawn = _by_class(targets, random)
+    is_first = np.r_[True, drawn[1:] != drawn[:-1]]
+    # Systematic sampling along the sorted rows gives every class its share.
+    steps = np.floor(np.arange(len(order) + 1) * fraction + random.random_sample())
+    held_out = np.zeros(len(order), dtype=bool)
+    held_out[order] = (np.diff(steps) > 0) & ~is_first
+    return held_out
+
+
+def stratified_folds(
+    targets: Array | LabelSets, n_folds: int, random: np.random.RandomState
+) -> Array:
+    """Deal the rows of each class, shuffled, to folds of about the same size.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        The fold of each row, from 0 on; -1 for the only row of a class, which is for training.
+    """
+    order, drawn = _by_class(targets, random)
+    is_new = drawn[1:] != drawn[:-1]
+    is_alone = np.r_[True, is_new] & np.r_[is_new, True]
+    folds = np.empty(len(order), dtype=np.int64)
+    folds[order] = np.where(is_alone, -1, np.arange(len(order)) % n_folds)
+    return folds
+
+
+def _by_class(targets: Array | LabelSets, random: np.random.RandomState) -> tuple[Array, Array]:
+    """Shuffle rows, and sort them by their class; give their numbers, and the classes."""
     numbers = _rarest_labels(targets) if isinstance(targets, LabelSets) else targets
     order = random.permutation(len(numbers))
     order = order[np.argsort(numbers[order], kind="stable")]
-    drawn = numbers[order]
-    is_first = np.r_[True, drawn[1:] != drawn[:-1]]
-    # Systematic sampling along the sorted rows gives every class its share.
-    steps = np.floor(np.arange(len(numbers) + 1) * fraction + random.random_sample())
-    held_out = np.zeros(len(numbers), dtype=bool)
-    held_out[order] = (np.diff(steps) > 0) & ~is_first
-    return held_out
+    return order, numbers[order]
 
 
 def _rarest_labels(labels: LabelSets) -> Array:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from udt.features.featurizer import HashingFeaturizer
 
 _SHORT_TEXT = 300  # mean bytes up to which character n-grams pay
-_SMALL_CORPUS = 1 << 24  # total bytes up to which they are affordable
+SMALL_CORPUS = 1 << 24  # total bytes up to which they are affordable
 
 
 def check(featurizer: HashingFeaturizer) -> None:
@@ -41,7 +41,7 @@ def ngram_lengths(featurizer: HashingFeaturizer, n_bytes: int, n_rows: int) -> N
     """Give the shortest and longest word n-gram and character n-gram for so large a column."""
     chars = featurizer.char_ngrams
     if isinstance(chars, str) and chars == "auto":
-        short = n_bytes <= _SHORT_TEXT * n_rows and n_bytes <= _SMALL_CORPUS
+        short = n_bytes <= _SHORT_TEXT * n_rows and n_bytes <= SMALL_CORPUS
         chars = (3, 5) if short else None
     words = _check_lengths("word_ngrams", featurizer.word_ngrams, 8)
     ngrams = np.array([*words, *_check_lengths("char_ngrams", chars, 32)], np.int64)

@@ -292,9 +292,11 @@ class SparseNetwork:
         best = self.map_logits(rows, lambda logits: logits.argmax(axis=1), pool)
         return float(np.average(np.concatenate(best) == targets, weights=weights))
 
-    def micro_f1(self, rows: CSR, targets: LabelSets, weights: Array, pool: Pool) -> float:
-        """Give the weighted micro-averaged F1 of the labels that are more likely than not."""
-        parts = self.map_logits(rows, lambda logits: LabelSets.from_mask(logits > 0), pool)
+    def micro_f1(
+        self, rows: CSR, targets: LabelSets, weights: Array, pool: Pool, cut: float = 0.0
+    ) -> float:
+        """Give the weighted micro-averaged F1 of the labels whose logits are above a cut."""
+        parts = self.map_logits(rows, lambda logits: LabelSets.from_mask(logits > cut), pool)
         found = LabelSets.concatenate(parts)
         # Cells of the indicator matrix that both have.
         hits = np.isin(

@@ -55,7 +55,7 @@ def fit_network(
     positive_weights: Array | None = None,
     network: SparseNetwork | None = None,
     state: dict[str, Array] | None = None,
-    on_pass: Callable[[SparseNetwork, int], None] | None = None,
+    on_pass: Callable[[SparseNetwork, float], None] | None = None,
 ) -> Learnt:
     """Train a new network, and again at a tenth of the rate if training diverges.
 
@@ -81,7 +81,7 @@ def fit_network(
     state : dict of str to ndarray, or None
         Go on from this state of the optimiser, if it is that of the same one.
     on_pass : callable or None
-        Called after each pass with the network, as it is then, and the number of passes made. What
+        Called after each pass with the network, as it is then, and the share of passes made. What
         it raises ends the training.
 
     Raises

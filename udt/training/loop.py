@@ -343,7 +343,7 @@ def run(
     validation: tuple[CSR, Targets, Array] | None,
     patience: int | None,
     progress: Progress,
-    on_pass: Callable[[SparseNetwork, int], None] | None = None,
+    on_pass: Callable[[SparseNetwork, float], None] | None = None,
 ) -> tuple[SparseNetwork, History]:
     """Train to the end, or until the score on ``validation`` has not risen for ``patience`` passes.
 
@@ -364,7 +364,7 @@ def run(
             history.scores.append(score(*validation, trainer.pool))
         progress.report(history)
         if on_pass is not None:
-            on_pass(trainer.network, len(history.losses))
+            on_pass(trainer.network, len(history.losses) / trainer.settings.max_iter)
         if patience is None:
             continue
         if history.scores[-1] > best_score:

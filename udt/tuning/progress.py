@@ -1,0 +1,54 @@
+"""What a search tells people while it runs."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import Any, Self
+
+from optuna.trial import FrozenTrial
+
+from udt.training.progress import logger
+from udt.tuning.budget import Budget
+
+
+class Progress:
+    """A bar over the budget from ``verbose=1`` on; from 2 on a log line a trial too."""
+
+    def __init__(self, verbose: int, budget: Budget, n_trials: int | None) -> None:
+        self._verbose, self._budget, self._n_trials = verbose, budget, n_trials
+        self._bar: Any = None
+        if verbose:
+            from tqdm.auto import tqdm
+
+            by_time = math.isfinite(budget.seconds)
+            total = round(budget.seconds) if by_time else n_trials
+            self._bar = tqdm(total=total, unit="s" if by_time else " trials", desc="Tuning")
+
+    def report(self, trial: FrozenTrial, best: FrozenTrial | None, n_done: int) -> None:
+        """Tell of a trial that has just ended, and of the best so far."""
+        if self._bar is not None:
+            is_timed = math.isfinite(self._budget.seconds)
+            done = min(self._budget.spent, self._bar.total) if is_timed else n_done
+            self._bar.update(round(done) - self._bar.n)
+            self._bar.set_postfix(
+                {"trials": n_done, "best": "none" if best is None else f"{best.value:.4f}"}
+            )
+        if self._verbose > 1:
+            value = "" if trial.value is None else f", {trial.value:.4f}"
+            logger.info(
+                "trial %d: %s%s, %s", trial.number, trial.state.name.lower(), value,
+                trial.user_attrs.get("changes"),
+            )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()

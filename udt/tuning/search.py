@@ -1,0 +1,368 @@
+"""`tune`: search for better parameters inside a budget, and train with them on all rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+from sklearn.base import clone
+from sklearn.metrics import get_scorer
+from sklearn.utils import check_random_state
+
+from udt import defaults, targets
+from udt.classifier import UDTClassifier, read_input
+from udt.model_file import size
+from udt.threads import effective_n_jobs
+from udt.tuning.budget import Budget, check_timeout, is_budget, read_seconds
+from udt.tuning.candidate import Candidate
+from udt.tuning.parts import Rows, Scored, make_parts
+from udt.tuning.pilot import fly
+from udt.tuning.plan import Plan, make_plan
+from udt.tuning.result import Tuning
+from udt.tuning.run import Run, best_trial
+from udt.tuning.space import make_space
+from udt.tuning.storage import open_storage, study_name
+from udt.tuning.trials import STEPS, Limits, Objective
+
+_NO_LIMITS = Limits()
+#: Trials before the sampler makes use of what they found.
+_STARTUP = 10
+
+
+def tune(
+    model: UDTClassifier,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    scoring: Any = None,
+    timeout: float | str | None = None,
+    n_trials: int | None = None,
+    cv: Any = None,
+    max_model_bytes: float | None = None,
+    max_predict_us: float | None = None,
+    storage: Any = None,
+    n_jobs: int | None = None,
+) -> Tuning:
+    """Search for better parameters inside a budget, and train with them on all rows.
+
+    The first trial is the default, the next ones are changes of it that often pay, and those after
+    them are proposed by a tree-structured Parzen estimator [1]_. A trial is scored on one fold
+    after the other, and goes on only while it is among the better half (asynchronous successive
+    halving [2]_). Some rows are sealed: no trial is trained on them, and none is chosen by them
+    but for one veto: what is worse there than the default does not take its place.
+
+    The budget covers everything, the last training included. Where the default takes more than a
+    third of it, the search is on fewer rows; where it takes more than all of it, there is no
+    search. Ctrl-C ends the search, and the best so far is trained.
+
+    Parameters
+    ----------
+    model : UDTClassifier
+        Parameters that it does not have from its constructor alone stay as they are. It is not
+        changed.
+    X, y, sample_weight
+        As for `UDTClassifier.fit`.
+    scoring : str, callable or None, default=None
+        A scorer of scikit-learn, its name, or a function ``scoring(model, X, y)``: more is better.
+        None takes accuracy, or micro-averaged F1 where rows may have any number of labels.
+    timeout : float, str or None, default=None
+        Wall-clock time, in seconds or as in "30s", "5m" or "1h".
+    n_trials : int or None, default=None
+        Trials in all, with those that ``storage`` has. The same ``random_state`` gives the same
+        study where there is no ``timeout``, ``n_jobs`` is 1 and ``max_predict_us`` is None.
+    cv : int, splitter, iterable or None, default=None
+        How rows that are not sealed are parted, as in scikit-learn. None takes one, two or four of
+        five folds, as rows and time allow.
+    max_model_bytes : float or None, default=None
+        The most that the model's file may take.
+    max_predict_us : float or None, default=None
+        The most that it may take to predict one row alone, in microseconds (median).
+    storage : str, path, optuna.storages.BaseStorage or None, default=None
+        Where to keep the study: a URL such as "sqlite:///study.db", the path of a database
+        (``*.db``), or that of a journal. A study of the same data and settings is gone on with, and
+        several processes can work on it.
+    n_jobs : int or None, default=None
+        Trials at a time, which share the threads of the model. None is 1.
+
+    Returns
+    -------
+    Tuning
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is unusable, or if no trial keeps the limits.
+
+    References
+    ----------
+    .. [1] J. Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011.
+    .. [2] L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020.
+
+    Examples
+    --------
+    >>> import udt
+    >>> texts = ["card lost", "lost my card", "top up failed", "my top up was declined"] * 10
+    >>> labels = ["lost", "lost", "top-up", "top-up"] * 10
+    >>> tuning = udt.tune(udt.UDTClassifier(random_state=0), texts, labels, n_trials=3)
+    >>> tuning.estimator.predict(["I lost it"])
+    array(['lost'], dtype='<U6')
+    >>> tuning.best_params, len(tuning.trials)
+    ({}, 3)
+    """
+    limits = Limits(max_model_bytes, max_predict_us)
+    _check(model, timeout, n_trials, limits)
+    return search(
+        model, X, y, sample_weight, scoring=scoring, budget=Budget(check_timeout(timeout)),
+        n_trials=n_trials, cv=cv, limits=limits, storage=storage, n_jobs=n_jobs,
+    )  # fmt: skip
+
+
+def search_within(
+    model: UDTClassifier, X: Any, y: Any, sample_weight: Any, validation: dict[str, Any]
+) -> Tuning:
+    """Do what `UDTClassifier.fit` does with ``tune``; ``validation`` are arguments of it."""
+    defaults.check(model)
+    tune: Any = model.tune
+    if isinstance(tune, str):
+        budget, n_trials = Budget(read_seconds(tune)), None
+    else:
+        budget, n_trials = Budget(None), int(tune)
+    return search(
+        model, X, y, sample_weight, budget=budget, n_trials=n_trials, validation=validation
+    )
+
+
+def search_space(model: UDTClassifier, X: Any, y: Any) -> dict[str, BaseDistribution]:
+    """Give what `tune` searches; see `UDTClassifier.search_space`."""
+    defaults.check(model)
+    rows = _read_rows(X, y, None)
+    base = Candidate(**model.get_params(deep=False)).set_params(tune=None, verbose=0)
+    with _quiet():
+        return make_space(base, fly(clone(base), rows, seed=0).facts).distributions
+
+
+def search(
+    model: UDTClassifier,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    budget: Budget,
+    n_trials: int | None,
+    scoring: Any = None,
+    validation: dict[str, Any] | None = None,
+    cv: Any = None,
+    limits: Limits = _NO_LIMITS,
+    storage: Any = None,
+    n_jobs: int | None = None,
+) -> Tuning:
+    """Do what `tune` does, with checked arguments.
+
+    ``validation`` are the arguments of `UDTClassifier.fit` with rows to validate on.
+    """
+    defaults.check(model)
+    scorer = None if scoring is None else get_scorer(scoring)
+    n_workers = 1 if n_jobs is None else effective_n_jobs(n_jobs)
+    rows = _read_rows(X, y, sample_weight)
+    validation = validation or {}
+    scored = _read_validation(model, rows, **validation)
+    base = Candidate(**model.get_params(deep=False)).set_params(tune=None, verbose=0)
+    if base.random_state is None and storage is not None:
+        base.random_state = 0  # all who work on a study must score its trials alike
+    seed = int(check_random_state(base.random_state).randint(2**31 - 1))
+    if not isinstance(base.random_state, (int, np.integer)):
+        base.random_state = seed
+    with _quiet():
+        pilot = fly(clone(base), rows, seed)
+    plan = make_plan(pilot, budget.left)
+    if plan is None:
+        warnings.warn(
+            f"There is no search: a training takes about {pilot.seconds(len(rows)):.1f} s, and "
+            f"{max(budget.left, 0):.1f} s are left of {budget.seconds:.1f} s. Give more time.",
+            UserWarning,
+            stacklevel=3,
+        )
+    with _quiet():
+        study = optuna.create_study(
+            direction="maximize",
+            storage=open_storage(storage),
+            study_name=study_name(base, rows, scoring, cv) if storage is not None else None,
+            load_if_exists=True,
+            pruner=optuna.pruners.SuccessiveHalvingPruner(
+                min_resource=STEPS // 2, reduction_factor=2
+            ),
+        )
+        study.sampler = _sampler(seed + len(study.get_trials(deepcopy=False)), limits)
+        if plan is not None:
+            plan = _keep(study, plan)
+            parts = make_parts(rows, **plan._asdict(), seed=seed, cv=cv, validation=scored)
+            run = Run(study, pilot, make_space(base, pilot.facts), budget, n_trials, model.verbose)
+            n_threads = max(1, effective_n_jobs(model.n_jobs) // n_workers)
+            objective = Objective(
+                base, pilot, run.space, parts, scorer, limits, n_threads, run.is_over
+            )
+            run.go(objective, n_workers)
+    _warn_of_failures(study)
+    return _conclude(model, rows, validation, study, budget, limits, _name(scoring, rows))
+
+
+def _keep(study: optuna.Study, plan: Plan) -> Plan:
+    """Give the plan of a study that is gone on with, so that its scores compare."""
+    kept = study.user_attrs.get("plan")
+    if kept is None:
+        study.set_user_attr("plan", list(plan))
+        return plan
+    return Plan(*kept)
+
+
+def _sampler(seed: int, limits: Limits) -> optuna.samplers.BaseSampler:
+    n_limits = len(limits.excess({"bytes": 0, "micros": 0}))
+
+    def excess(trial: FrozenTrial) -> list[float]:
+        found: list[float] = trial.user_attrs.get("excess", [0.0] * n_limits)
+        return found
+
+    return optuna.samplers.TPESampler(
+        seed=seed % 2**32,
+        multivariate=True,
+        n_startup_trials=_STARTUP,
+        constraints_func=excess if n_limits else None,
+    )
+
+
+def _conclude(
+    model: UDTClassifier,
+    rows: Rows,
+    validation: dict[str, Any],
+    study: optuna.Study,
+    budget: Budget,
+    limits: Limits,
+    metric: str,
+) -> Tuning:
+    """Train with the best parameters on all rows, or the next best if the model is too large.
+
+    Raises
+    ------
+    ValueError
+        If no trial keeps the limits.
+    """
+    trials = study.get_trials(deepcopy=False)
+    default = trials[0] if trials and trials[0].state == TrialState.COMPLETE else None
+    while True:
+        best = best_trial(trials, budget.left) or best_trial(trials[:1]) or best_trial(trials)
+        if best is None and limits != _NO_LIMITS:
+            raise ValueError(_why_none(study, limits))
+        if best is not None and default in trials and default == best_trial([default]):
+            sealed = (trial.user_attrs["sealed"] for trial in (best, default))
+            best = default if next(sealed) < next(sealed) else best
+        changes = {} if best is None else best.user_attrs["changes"]
+        estimator = clone(model).set_params(tune=None, **changes)
+        estimator.fit(rows.X, rows.y, rows.sample_weight, **validation)
+        if best is None or limits.model_bytes is None or size(estimator) <= limits.model_bytes:
+            break
+        trials.remove(best)
+    return Tuning(
+        estimator=estimator,
+        best_params=changes,
+        score=None if best is None else best.user_attrs["sealed"],
+        default_score=None if default is None else default.user_attrs["sealed"],
+        metric=metric,
+        study=study,
+        best_trial=None if best is None else best.number,
+        seconds=budget.spent,
+    )
+
+
+def _warn_of_failures(study: optuna.Study) -> None:
+    """Warn if there is nothing but failures."""
+    trials = study.get_trials(deepcopy=False)
+    errors = [t.user_attrs["error"] for t in trials if "error" in t.user_attrs]
+    if errors and not any(trial.state == TrialState.COMPLETE for trial in trials):
+        warnings.warn(
+            f"None of {len(errors)} trials could be scored: {errors[0]}. The default was trained.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _why_none(study: optuna.Study, limits: Limits) -> str:
+    """Say which limits no trial kept, and how near they came."""
+    needs = [trial.user_attrs.get("needs", {}) for trial in study.get_trials(deepcopy=False)]
+    n_bytes = min((need["bytes"] for need in needs if "bytes" in need), default=None)
+    micros = min((need["micros"] for need in needs if "micros" in need), default=None)
+    near = f" The smallest model had {n_bytes:,} bytes." if n_bytes is not None else ""
+    near += f" The fastest one took {micros:,.0f} us for a row." if micros is not None else ""
+    return (
+        f"No trial keeps max_model_bytes={limits.model_bytes} and "
+        f"max_predict_us={limits.predict_us}.{near} Allow more, or quantise what a search "
+        "without limits finds (UDTClassifier.quantize)."
+    )
+
+
+def _read_rows(X: Any, y: Any, sample_weight: Any) -> Rows:
+    """Read all that is to be learnt from; rows without weight are left out."""
+    data = read_input(X)
+    target = targets.read_targets(y, data.n_rows)
+    if sample_weight is None:
+        return Rows(X, y, data, target, None)
+    weights = targets.check_weights(sample_weight, None, np.zeros(data.n_rows))
+    return Rows(X, y, data, target, weights)
+
+
+def _read_validation(
+    model: UDTClassifier,
+    rows: Rows,
+    X_val: Any = None,
+    y_val: Any = None,
+    sample_weight_val: Any = None,
+) -> Scored | None:
+    """Read the rows to validate on, if there are any."""
+    found = model._validation(X_val, y_val, sample_weight_val, rows.target, rows.data)
+    if found is None:
+        return None
+    data, numbers, weights = found
+    return Scored(X_val, y_val, data, numbers, None if sample_weight_val is None else weights)
+
+
+def _name(scoring: Any, rows: Rows) -> str:
+    if scoring is None:
+        return "micro_f1" if rows.target.is_multilabel else "accuracy"
+    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", str(scoring))
+
+
+def _check(model: Any, timeout: Any, n_trials: Any, limits: Limits) -> None:
+    """Raise if an argument is unusable."""
+    if not isinstance(model, UDTClassifier):
+        raise TypeError(f"model is of type {type(model).__name__}: give a UDTClassifier.")
+    if timeout is None and n_trials is None:
+        raise ValueError(
+            'There is no budget: give timeout="60s" or another time, n_trials=50 or another '
+            "number of trials, or both."
+        )
+    if n_trials is not None and (isinstance(n_trials, str) or not is_budget(n_trials)):
+        raise ValueError(f"n_trials={n_trials!r}: give a whole number from 1 on, or None.")
+    for name, limit in zip(("max_model_bytes", "max_predict_us"), limits, strict=True):
+        is_number = isinstance(limit, Real) and not isinstance(limit, bool)
+        if limit is not None and not (is_number and limit > 0):
+            raise ValueError(f"{name}={limit!r}: give a number above 0, or None.")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Optuna, and warnings of trials: what they have to say is in the study."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

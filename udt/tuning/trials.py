@@ -1,0 +1,134 @@
+"""What a trial does: train on part after part, be scored on each, and give up early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import optuna
+
+from udt.classifier import UDTClassifier
+from udt.tuning.candidate import Candidate, Scorer
+from udt.tuning.parts import Part, Parts
+from udt.tuning.pilot import Pilot
+from udt.tuning.space import Space
+
+#: Steps that a trial counts for each part; those within the first tell of its passes.
+STEPS = 10
+
+
+class Stopped(optuna.TrialPruned):
+    """The search is over."""
+
+
+class Limits(NamedTuple):
+    """What a model may take: bytes of its file, and microseconds for a row alone."""
+
+    model_bytes: float | None = None
+    predict_us: float | None = None
+
+    def excess(self, needs: dict[str, float]) -> list[float]:
+        """Tell by which share each limit is passed; it is kept where that is not above 0."""
+        limits = {"bytes": self.model_bytes, "micros": self.predict_us}
+        return [needs[name] / limit - 1 for name, limit in limits.items() if limit is not None]
+
+
+@dataclass(eq=False)
+class Objective:
+    """Gives the score of a trial: the mean over its parts.
+
+    User attributes tell of a trial: ``changes``, what is not as in the default; ``scores``, on each
+    part; ``sealed``, on rows that no trial trains on; ``seconds`` that a training on all rows is
+    about to take; ``needs``, what is limited, and the ``excess``; ``error``, why it failed.
+
+    Parameters
+    ----------
+    model : UDTClassifier
+        What is to be tuned.
+    pilot : Pilot
+    space : Space
+    parts : Parts
+    scorer : callable or None
+    limits : Limits
+    n_threads : int
+        Threads of a trial.
+    is_over : callable
+        Asked after each pass whether there is time for another one.
+    """
+
+    model: UDTClassifier
+    pilot: Pilot
+    space: Space
+    parts: Parts
+    scorer: Scorer | None
+    limits: Limits
+    n_threads: int
+    is_over: Callable[[], bool]
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        """Train and score."""
+        changes = self.space.changes(trial.params)
+        trial.set_user_attr("changes", changes)
+        try:
+            return self._run(trial, changes)
+        except optuna.TrialPruned:
+            raise
+        except Exception as error:
+            trial.set_user_attr("error", f"{type(error).__name__}: {error}")
+            raise
+
+    def _run(self, trial: optuna.Trial, changes: dict[str, Any]) -> float:
+        scores: list[float] = []
+        candidates: list[Candidate] = []
+        seconds = 0.0
+        for number, part in enumerate(self.parts.stages):
+            candidate = self._candidate(changes, len(part))
+            took = candidate.train(part, partial(self._watch, trial, number))
+            score = candidate.measure(part.validation, self.scorer)
+            if number == 0:
+                self._limit(trial, candidate, part)
+            if not part.is_preliminary:
+                scores.append(score)
+                candidates.append(candidate)
+                seconds = max(seconds, took / self.pilot.seconds(len(part)))
+            trial.report(float(np.mean(scores or [score])), STEPS * (number + 1))
+            if number + 1 < len(self.parts.stages) and trial.should_prune():
+                raise optuna.TrialPruned
+        sealed = [candidate.measure(self.parts.sealed, self.scorer) for candidate in candidates]
+        trial.set_user_attr("scores", scores)
+        trial.set_user_attr("sealed", float(np.mean(sealed)))
+        trial.set_user_attr("seconds", seconds * self.pilot.seconds(len(self.pilot.rows)))
+        return float(np.mean(scores))
+
+    def _candidate(self, changes: dict[str, Any], n_rows: int) -> Candidate:
+        """Make what a trial trains; sizes that follow the rows do so here, too."""
+        params = {**self.pilot.pins, **changes}
+        here, there = self.pilot.settings(n_rows), self.pilot.settings(len(self.pilot.rows))
+        for name in ("max_iter", "batch_size"):
+            if name in changes:
+                share = getattr(here, name) / getattr(there, name)
+                params[name] = max(1, round(params[name] * share))
+        candidate = Candidate(**self.model.get_params(deep=False))
+        return candidate.set_params(**params, n_jobs=self.n_threads, verbose=0, tune=None)
+
+    def _watch(self, trial: optuna.Trial, number: int, now: Candidate, done: float) -> None:
+        if self.is_over():
+            raise Stopped
+        if number == 0 and done < 1:
+            part = self.parts.stages[0]
+            trial.report(now.measure(part.validation, self.scorer), int(STEPS * done))
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    def _limit(self, trial: optuna.Trial, candidate: Candidate, part: Part) -> None:
+        """Measure what is limited."""
+        needs: dict[str, float] = {}
+        if self.limits.model_bytes is not None:
+            needs["bytes"] = candidate.model_bytes()
+        if self.limits.predict_us is not None:
+            needs["micros"] = candidate.micros_a_row(part.validation)
+        trial.set_user_attr("needs", needs)
+        trial.set_user_attr("excess", self.limits.excess(needs))
