@@ -250,7 +250,10 @@ def check_weights(
             'missing, but y gives one label a row: use "balanced", or write y as lists of labels.'
         )
     if class_weight is not None and classes is not None:
-        factors = compute_class_weight(class_weight, classes=classes, y=labels)
+        factors = np.ones(len(classes))
+        # Some rows, as of a fold, may have none of a class: "balanced" is among the others.
+        is_there = np.isin(classes, labels) if isinstance(class_weight, str) else slice(None)
+        factors[is_there] = compute_class_weight(class_weight, classes=classes[is_there], y=labels)
         wrong = ~np.isfinite(factors) | (factors < 0)
         if np.any(wrong):
             number = int(np.argmax(wrong))

@@ -62,15 +62,22 @@ class Candidate(UDTClassifier):
             If it is not finite.
         """
         self._scored = scored
-        if scorer is None:
-            score = self._own_score(scored)
-        elif scored.sample_weight is None:
-            score = scorer(self, scored.X, scored.y)
-        else:
-            score = scorer(self, scored.X, scored.y, sample_weight=scored.sample_weight)
+        if not len(scored):
+            raise ValueError("No row is left to score on: give more rows of each class, or cv.")
+        score = self._own_score(scored) if scorer is None else self._ask(scorer, scored)
         if not math.isfinite(score):
             raise ValueError(f"The score is {score}.")
         return float(score)
+
+    def _ask(self, scorer: Scorer, scored: Scored) -> float:
+        """Call a scorer, with weights if there are some and it takes them."""
+        if scored.sample_weight is not None:
+            try:
+                return scorer(self, scored.X, scored.y, sample_weight=scored.sample_weight)
+            except TypeError as error:
+                if "sample_weight" not in str(error):
+                    raise
+        return scorer(self, scored.X, scored.y)
 
     def _own_score(self, scored: Scored) -> float:
         matrix = self._matrix_of(scored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -14,7 +14,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
 
+from udt.frames import Table
 from udt.labels import LabelSets
+from udt.strings import is_a
 from udt.targets import Targets, stratified_folds, stratified_split
 
 Array = NDArray[Any]
@@ -27,16 +29,33 @@ _MAX_BYTES = 1 << 31
 
 
 def take_rows(X: Any, numbers: Array) -> Any:
-    """Give some rows of whatever holds rows or labels, in the same kind of container."""
+    """Give some rows of whatever holds rows or labels, in the same kind of container.
+
+    What is not known becomes an array, or stays the table that was read of it.
+    """
+    if isinstance(X, Table):
+        return X.take(_mask(numbers, X.n_rows))
     if hasattr(X, "iloc"):
         return X.iloc[numbers]
-    if isinstance(X, np.ndarray) or hasattr(X, "indptr"):
+    if sp.issparse(X):
+        return X.tocsr()[numbers]
+    if isinstance(X, np.ndarray) or is_a(X, "polars", "DataFrame", "Series"):
         return X[numbers]
-    if isinstance(X, (list, tuple)):
+    if isinstance(X, Sequence):
         return [X[i] for i in numbers]
-    if hasattr(X, "take"):  # pyarrow
-        return X.take(numbers)
-    return X[numbers]  # polars
+    return X.take(numbers) if _can_take(X) else np.asarray(X)[numbers]
+
+
+def can_be_parted(X: Any) -> bool:
+    """Tell whether `take_rows` gives rows in the container of ``X``."""
+    is_known = hasattr(X, "iloc") or sp.issparse(X) or isinstance(X, (np.ndarray, Sequence))
+    return is_known or is_a(X, "polars", "DataFrame", "Series") or _can_take(X)
+
+
+def _can_take(X: Any) -> bool:
+    return is_a(X, "pyarrow", "Table", "RecordBatch", "ChunkedArray", "Array") or is_a(
+        X, "pandas", "Index", "api.extensions.ExtensionArray"
+    )
 
 
 @dataclass(eq=False)
@@ -59,6 +78,13 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.data.n_rows)
+
+    @property
+    def counted(self) -> Array:
+        """Numbers of the rows that have weight: others can neither train nor tell a score."""
+        if self.sample_weight is None:
+            return np.arange(len(self))
+        return np.flatnonzero(self.sample_weight)
 
 
 @dataclass(eq=False)
@@ -101,7 +127,7 @@ class Features(NamedTuple):
     @property
     def n_bytes(self) -> int:
         """Memory that the matrices take."""
-        matrices = (self.rows, *self.others.values())
+        matrices = (self.rows, *tuple(self.others.values()))  # which other threads add to
         return sum(m.data.nbytes + m.indices.nbytes + m.indptr.nbytes for m in matrices)
 
 
@@ -149,7 +175,7 @@ class Part:
 
     def features(self, featurizer: Any, make: Callable[[], tuple[Any, sp.csr_matrix]]) -> Features:
         """Give the features of the rows to train on, made by ``make`` if they are new."""
-        params = {k: v for k, v in featurizer.get_params().items() if k != "n_jobs"}
+        params = {k: v for k, v in vars(featurizer).items() if k != "n_jobs"}
         return self.store.get((id(self), repr(sorted(params.items()))), make)
 
 
@@ -188,20 +214,21 @@ def make_parts(
         Other rows to score on, in place of folds.
     """
     random = np.random.RandomState(seed)
-    n = len(rows)
+    counted = rows.counted
+    n = len(counted)
     least, most, few, many = _SEALED
     fraction = min(max(least, min(most, few / n)), many / n)
-    is_sealed = stratified_split(rows.target.numbers, fraction, random)
+    is_sealed = stratified_split(rows.target.numbers[counted], fraction, random)
     if not is_sealed.any():
         is_sealed[random.randint(n)] = True
-    open_rows = np.flatnonzero(~is_sealed)
+    open_rows, sealed = counted[~is_sealed], counted[is_sealed]
     if share < 1:
         open_rows = _draw(rows, open_rows, share, random)
     store = Store()
     splits = [(open_rows, validation)]
     if validation is None:
         splits = [
-            (open_rows[train], Scored.of(rows, open_rows[test]))
+            (train, Scored.of(rows, test))
             for train, test in _splits(rows, open_rows, n_stages, cv, random)
         ]
     stages = [train_part(rows, *split, store) for split in splits]
@@ -209,7 +236,7 @@ def make_parts(
         train, validation = splits[0]
         first = train_part(rows, _draw(rows, train, 0.25, random), validation, store)
         stages.insert(0, replace(first, is_preliminary=True))
-    return Parts(stages, Scored.of(rows, np.flatnonzero(is_sealed)))
+    return Parts(stages, Scored.of(rows, sealed))
 
 
 def _draw(rows: Rows, numbers: Array, share: float, random: np.random.RandomState) -> Array:
@@ -220,22 +247,28 @@ def _draw(rows: Rows, numbers: Array, share: float, random: np.random.RandomStat
 def _splits(
     rows: Rows, open_rows: Array, n_stages: int, cv: Any, random: np.random.RandomState
 ) -> list[tuple[Array, Array]]:
-    """Give positions among the open rows to train on and to score on."""
+    """Give numbers of open rows to train on and to score on."""
     if cv is None:
         labels = rows.target.numbers[open_rows]
         n_folds = max(min(N_FOLDS, len(open_rows)), -(-len(open_rows) // _MAX_FOLD))
         folds = stratified_folds(labels, n_folds, random)
         return [
-            (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
+            (open_rows[folds != fold], open_rows[folds == fold])
             for fold in range(min(n_stages, n_folds))
         ]
     y = rows.target.numbers
-    labels = np.zeros(len(open_rows)) if isinstance(y, LabelSets) else y[open_rows]
+    labels = np.zeros(len(rows)) if isinstance(y, LabelSets) else y
     splitter = check_cv(cv, labels, classifier=not isinstance(y, LabelSets))
-    return [
-        (np.sort(train), np.sort(test))
-        for train, test in splitter.split(take_rows(rows.X, open_rows), labels)
+    X = labels if isinstance(rows.X, Table) else rows.X
+    # All rows are split, as an iterable or a predefined split has their numbers.
+    splits = [
+        (np.intersect1d(train, open_rows), np.intersect1d(test, open_rows))
+        for train, test in splitter.split(X, labels)
     ]
+    splits = [(train, test) for train, test in splits if len(train) and len(test)]
+    if not splits:
+        raise ValueError(f"cv={cv!r} leaves no row to train on, or none to score on.")
+    return splits
 
 
 def train_part(

@@ -92,10 +92,11 @@ def fly(model: Candidate, rows: Rows, seed: int) -> Pilot:
     text_bytes: list[float] = []
     pins: dict[str, Any] = {}
     for n in (_WARM_UP, _TIMED):
-        chosen = np.ones(len(rows), dtype=bool)
-        if n < len(rows):
-            chosen = stratified_split(rows.target.numbers, n / len(rows), random)
-        part = train_part(rows, np.flatnonzero(chosen))
+        chosen = rows.counted
+        if n < len(chosen):
+            numbers = rows.target.numbers[chosen]
+            chosen = chosen[stratified_split(numbers, n / len(chosen), random)]
+        part = train_part(rows, chosen)
         if isinstance(rows.data, Table) and not pins:
             columns = infer_columns(rows.data, model.columns)
             text_bytes = _text_bytes(part.data, columns, len(rows) / len(part))

@@ -8,8 +8,13 @@ from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
+try:
+    import optuna
+except ImportError as error:
+    raise ImportError(
+        "A search for parameters needs the package optuna: run `pip install 'udt[tune]'`."
+    ) from error
 import numpy as np
-import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
@@ -22,7 +27,7 @@ from udt.model_file import size
 from udt.threads import effective_n_jobs
 from udt.tuning.budget import Budget, check_timeout, is_budget, read_seconds
 from udt.tuning.candidate import Candidate
-from udt.tuning.parts import Rows, Scored, make_parts
+from udt.tuning.parts import Rows, Scored, can_be_parted, make_parts
 from udt.tuning.pilot import fly
 from udt.tuning.plan import Plan, make_plan
 from udt.tuning.result import Tuning
@@ -196,7 +201,7 @@ def search(
         study = optuna.create_study(
             direction="maximize",
             storage=open_storage(storage),
-            study_name=study_name(base, rows, scoring, cv) if storage is not None else None,
+            study_name=study_name(base, rows, scoring, cv, limits) if storage is not None else None,
             load_if_exists=True,
             pruner=optuna.pruners.SuccessiveHalvingPruner(
                 min_resource=STEPS // 2, reduction_factor=2
@@ -212,7 +217,8 @@ def search(
                 base, pilot, run.space, parts, scorer, limits, n_threads, run.is_over
             )
             run.go(objective, n_workers)
-    _warn_of_failures(study)
+    if limits == _NO_LIMITS:
+        _warn_of_failures(study)
     return _conclude(model, rows, validation, study, budget, limits, _name(scoring, rows))
 
 
@@ -285,23 +291,33 @@ def _conclude(
 
 def _warn_of_failures(study: optuna.Study) -> None:
     """Warn if there is nothing but failures."""
-    trials = study.get_trials(deepcopy=False)
-    errors = [t.user_attrs["error"] for t in trials if "error" in t.user_attrs]
-    if errors and not any(trial.state == TrialState.COMPLETE for trial in trials):
+    if errors := _failures(study):
         warnings.warn(
-            f"None of {len(errors)} trials could be scored: {errors[0]}. The default was trained.",
+            f"None of {len(errors)} trials could be scored: {errors[0]} The default was trained.",
             UserWarning,
             stacklevel=4,
         )
 
 
+def _failures(study: optuna.Study) -> list[str]:
+    """Give what trials raised, if none was complete."""
+    trials = study.get_trials(deepcopy=False)
+    if any(trial.state == TrialState.COMPLETE for trial in trials):
+        return []
+    errors = [t.user_attrs["error"] for t in trials if "error" in t.user_attrs]
+    return [error.rstrip(".") + "." for error in errors]
+
+
 def _why_none(study: optuna.Study, limits: Limits) -> str:
     """Say which limits no trial kept, and how near they came."""
+    if errors := _failures(study):
+        return f"None of {len(errors)} trials could be scored: {errors[0]}"
     needs = [trial.user_attrs.get("needs", {}) for trial in study.get_trials(deepcopy=False)]
     n_bytes = min((need["bytes"] for need in needs if "bytes" in need), default=None)
     micros = min((need["micros"] for need in needs if "micros" in need), default=None)
     near = f" The smallest model had {n_bytes:,} bytes." if n_bytes is not None else ""
-    near += f" The fastest one took {micros:,.0f} us for a row." if micros is not None else ""
+    near += f" The fastest one took {micros:,.1f} us for a row." if micros is not None else ""
+    near = near or " There was no time to try one."
     return (
         f"No trial keeps max_model_bytes={limits.model_bytes} and "
         f"max_predict_us={limits.predict_us}.{near} Allow more, or quantise what a search "
@@ -310,12 +326,14 @@ def _why_none(study: optuna.Study, limits: Limits) -> str:
 
 
 def _read_rows(X: Any, y: Any, sample_weight: Any) -> Rows:
-    """Read all that is to be learnt from; rows without weight are left out."""
+    """Read all that is to be learnt from."""
     data = read_input(X)
     target = targets.read_targets(y, data.n_rows)
+    X = X if can_be_parted(X) else data
     if sample_weight is None:
         return Rows(X, y, data, target, None)
-    weights = targets.check_weights(sample_weight, None, np.zeros(data.n_rows))
+    targets.check_weights(sample_weight, None, np.zeros(data.n_rows))
+    weights = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), data.n_rows)
     return Rows(X, y, data, target, weights)
 
 

@@ -95,7 +95,8 @@ class Objective:
                 candidates.append(candidate)
                 seconds = max(seconds, took / self.pilot.seconds(len(part)))
             trial.report(float(np.mean(scores or [score])), STEPS * (number + 1))
-            if number + 1 < len(self.parts.stages) and trial.should_prune():
+            is_last = number + 1 == len(self.parts.stages)
+            if not is_last and trial.should_prune() and trial.number:
                 raise optuna.TrialPruned
         sealed = [candidate.measure(self.parts.sealed, self.scorer) for candidate in candidates]
         trial.set_user_attr("scores", scores)
@@ -123,7 +124,7 @@ class Objective:
         if number == 0 and done < 1 and step not in reported:
             reported.add(step)
             trial.report(now.measure(self.parts.stages[0].validation, self.scorer), step)
-            if trial.should_prune():
+            if trial.should_prune() and trial.number:  # what is compared with the default needs it
                 raise optuna.TrialPruned
 
     def _limit(self, trial: optuna.Trial, candidate: Candidate, part: Part) -> None:
