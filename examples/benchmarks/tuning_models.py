@@ -20,7 +20,7 @@ from sklearn.base import clone
 from table_models import Tokens, Trees
 
 HELD_OUT = 0.2  # of the rows, for scores of random search
-FASTTEXT_SHARE = 0.75  # of the budget, for its search alone
+FASTTEXT_SHARE = 2 / 3  # of the budget, for its search alone
 FASTTEXT_HELD_OUT = 0.1
 FASTTEXT_SETTINGS = ("lr", "dim", "epoch", "wordNgrams", "minn", "maxn", "bucket")
 
@@ -93,7 +93,7 @@ class RandomSearch(Estimator):
 class AutotunedFastText(FastText):
     """FastText's autotune on nine tenths of the rows, then a fit of what it found on all of them.
 
-    Its search has three quarters of the budget: after these it trains the best once more, which
+    Its search has two thirds of the budget: after these it trains the best once more, which
     no setting can keep it from. If there is not as much time left again, that model is taken.
     """
 
