@@ -74,7 +74,7 @@ class Candidate(UDTClassifier):
         if scored.sample_weight is not None:
             try:
                 return scorer(self, scored.X, scored.y, sample_weight=scored.sample_weight)
-            except TypeError as error:
+            except TypeError as error:  # also from a metric within a scorer of scikit-learn
                 if "sample_weight" not in str(error):
                     raise
         return scorer(self, scored.X, scored.y)

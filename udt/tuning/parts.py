@@ -247,16 +247,15 @@ def _draw(rows: Rows, numbers: Array, share: float, random: np.random.RandomStat
 def _splits(
     rows: Rows, open_rows: Array, n_stages: int, cv: Any, random: np.random.RandomState
 ) -> list[tuple[Array, Array]]:
-    """Give numbers of open rows to train on and to score on."""
+    """Give the open rows to train on and those to score on, fold by fold, by rising numbers."""
+    y = rows.target.numbers
     if cv is None:
-        labels = rows.target.numbers[open_rows]
         n_folds = max(min(N_FOLDS, len(open_rows)), -(-len(open_rows) // _MAX_FOLD))
-        folds = stratified_folds(labels, n_folds, random)
+        folds = stratified_folds(y[open_rows], n_folds, random)
         return [
             (open_rows[folds != fold], open_rows[folds == fold])
             for fold in range(min(n_stages, n_folds))
         ]
-    y = rows.target.numbers
     labels = np.zeros(len(rows)) if isinstance(y, LabelSets) else y
     splitter = check_cv(cv, labels, classifier=not isinstance(y, LabelSets))
     X = labels if isinstance(rows.X, Table) else rows.X
