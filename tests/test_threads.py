@@ -1,7 +1,10 @@
 """Threads: how many, in what order, and BLAS held to one."""
 
+import multiprocessing
+import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -199,3 +202,82 @@ def test_any_thread_can_hold_blas_whoever_did_before(two_blas_threads):
     assert set(blas_threads()) == {2}
     with single_threaded_blas():
         assert set(blas_threads()) == {1}
+
+
+def in_other_thread(function):
+    """Give what a function gives in a thread of its own."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function).result()
+
+
+def test_pools_of_other_threads_leave_the_rest(eight_processors):
+    with Pool(5) as pool:
+        assert pool.n_threads == 5
+        assert in_other_thread(lambda: effective_n_jobs(None)) == 3
+        assert in_other_thread(lambda: effective_n_jobs(6)) == 6
+        assert in_other_thread(lambda: effective_n_jobs(-1)) == 8
+    assert in_other_thread(lambda: effective_n_jobs(None)) == 8
+
+
+def test_one_thread_is_always_left(eight_processors):
+    with Pool(None) as pool:
+        assert pool.n_threads == 8
+        assert in_other_thread(lambda: effective_n_jobs(None)) == 1
+
+
+def test_pools_within_pools_of_a_thread_share_their_threads(eight_processors):
+    with Pool(None), Pool(None) as inner, Pool(3):
+        assert inner.n_threads == 8
+    with Pool(2), Pool(3):
+        assert in_other_thread(lambda: effective_n_jobs(None)) == 5
+
+
+def test_a_pool_that_fails_gives_its_threads_back(eight_processors):
+    with pytest.raises(ZeroDivisionError), Pool(6):
+        raise ZeroDivisionError
+    with pytest.raises(ValueError, match="n_jobs=0"), Pool(0):
+        pass
+    assert in_other_thread(lambda: effective_n_jobs(None)) == 8
+
+
+def test_threads_that_begin_at_once_do_not_take_more_than_there_are(eight_processors):
+    barrier = threading.Barrier(6)
+
+    def begin():
+        barrier.wait(30)
+        with Pool(None) as pool:
+            barrier.wait(30)
+            return pool.n_threads
+
+    with ThreadPoolExecutor(6) as executor:
+        sizes = [future.result() for future in [executor.submit(begin) for _ in range(6)]]
+    assert sorted(sizes) == [1, 1, 1, 1, 1, 8]
+
+
+def forked(queue):
+    joblib.cpu_count = lambda: 8
+    queue.put(effective_n_jobs(None))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_none_of_the_threads_of_its_parent():
+    context = multiprocessing.get_context("fork")
+    leave, inside = threading.Event(), threading.Event()
+
+    def hold():
+        with Pool(5):
+            inside.set()
+            leave.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(30)
+    queue = context.SimpleQueue()
+    process = context.Process(target=forked, args=(queue,))
+    process.start()
+    process.join(30)
+    leave.set()
+    thread.join()
+    assert process.exitcode == 0
+    assert queue.get() == 8

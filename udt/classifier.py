@@ -21,7 +21,7 @@ from udt.features.ready import ReadyFeatures, ReadyRows
 from udt.features.table import TableFeaturizer
 from udt.labels import LabelFormat, LabelSets
 from udt.lsh.hashing import Hashing
-from udt.threads import Pool, effective_n_jobs, single_threaded_blas
+from udt.threads import Pool, single_threaded_blas
 from udt.training.sifting import SiftingConfig
 
 if TYPE_CHECKING:
@@ -463,7 +463,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             data, numbers, weights = _take(~held_out, data, numbers, weights)
 
         goes_on = network is not None or is_partial
-        with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
+        with Pool(self.n_jobs) as pool, single_threaded_blas():
             lists: Any = numbers
             if isinstance(numbers, LabelSets):
                 lists = (numbers.indptr, numbers.indices)
@@ -764,7 +764,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             parts = self._map(X, self._logits_of_one(X), lambda logits: choose(logits, k))
             return tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore[return-value]
         data = self._check_input(X)
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(self.n_jobs) as pool:
             search = self._searching(pool)
             if k > search.n_active:
                 raise ValueError(
@@ -857,7 +857,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         if one is not None:
             return [function(one)]
         rows = _csr(self._encode(X))
-        with Pool(effective_n_jobs(self.n_jobs)) as pool, single_threaded_blas():
+        with Pool(self.n_jobs) as pool, single_threaded_blas():
             return self.network_.map_logits(rows, function, pool)
 
     def _encode(self, X: Any) -> sp.csr_matrix:

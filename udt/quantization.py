@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from udt.features.ready import ReadyFeatures
-from udt.threads import Pool, effective_n_jobs, single_threaded_blas
+from udt.threads import Pool, single_threaded_blas
 
 if TYPE_CHECKING:
     from udt.classifier import UDTClassifier
@@ -52,7 +52,7 @@ def quantize(
     smaller = copy(model)
     smaller._state = smaller._server = smaller._search = None
     smaller.featurizer_, network = _prune(model, float(prune)) if prune else _whole(model)
-    with Pool(effective_n_jobs(model.n_jobs)) as pool:
+    with Pool(model.n_jobs) as pool:
         arrays = {
             name: weights if name in ("bias", "cross_starts")
             else to_integers(weights, bits, block, pool)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import joblib
 import threadpoolctl
@@ -19,9 +20,10 @@ from joblib.parallel import get_active_backend
 def effective_n_jobs(n_jobs: int | None) -> int:
     """Give the number of threads to use.
 
-    None stands for the processors that this process may use (affinity, cgroup, OMP_NUM_THREADS),
-    and for one inside a joblib worker, process or thread, whose siblings use the others. A
-    positive int is taken at its word; -1 means all processors, -2 all but one.
+    None stands for the processors that this process may use (affinity, cgroup, OMP_NUM_THREADS)
+    and that pools of its other threads leave, at least one; and for one inside a joblib worker,
+    process or thread, whose siblings use the others. A positive int is taken at its word; -1 means
+    all processors, -2 all but one.
 
     Raises
     ------
@@ -33,7 +35,9 @@ def effective_n_jobs(n_jobs: int | None) -> int:
             return 1
         limit = os.environ.get("OMP_NUM_THREADS", "")
         available = joblib.cpu_count()
-        return min(available, max(1, int(limit))) if limit.isdecimal() else available
+        if limit.isdecimal():
+            available = min(available, max(1, int(limit)))
+        return max(1, available - _used_by_others())
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
         raise ValueError(f"n_jobs={n_jobs!r}: give None, a positive number of threads, or -1.")
     n_jobs = int(n_jobs)
@@ -41,14 +45,26 @@ def effective_n_jobs(n_jobs: int | None) -> int:
 
 
 class Pool:
-    """Run functions over tasks on ``n_threads`` threads, which live as long as the ``with`` block.
+    """Run functions over tasks on threads, which live as long as the ``with`` block.
 
     With one thread, tasks run in the caller.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        See `effective_n_jobs`.
+
+    Attributes
+    ----------
+    n_threads : int
     """
 
-    def __init__(self, n_threads: int) -> None:
-        self.n_threads = n_threads
-        self._executor = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
+    def __init__(self, n_jobs: int | None) -> None:
+        self.owner = threading.get_ident()
+        with _account:  # or two threads that begin at once would both take all
+            self.n_threads = effective_n_jobs(n_jobs)
+            _live.add(self)
+        self._executor = ThreadPoolExecutor(self.n_threads) if self.n_threads > 1 else None
 
     def map(self, function: Callable[..., Any], tasks: Iterable[Any]) -> list[Any]:
         """Call ``function`` on each task; give the results in the order of the tasks."""
@@ -74,6 +90,32 @@ class Pool:
     ) -> None:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
+        with _account:
+            _live.discard(self)
+
+
+_account = threading.Lock()
+_live: WeakSet[Pool] = WeakSet()
+
+
+def _used_by_others() -> int:
+    """Count the threads of other threads' pools. Of pools within pools, one works at a time."""
+    most: dict[int, int] = {}
+    for pool in list(_live):
+        if pool.owner != threading.get_ident():
+            most[pool.owner] = max(pool.n_threads, most.get(pool.owner, 0))
+    return sum(most.values())
+
+
+def _close_account() -> None:
+    """Forget what a parent process has: its threads are not here."""
+    global _account
+    _account = threading.Lock()
+    _live.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_account)
 
 
 def blocks(n: int, size: int) -> list[tuple[int, int]]:

@@ -263,7 +263,7 @@ def _draw_features(
 ) -> sp.csr_matrix:
     """Draw each row's features: a matrix of counts, whose columns are in order of frequency."""
     from udt.datasets.synthetic_kernels import fill_rows
-    from udt.threads import Pool, blocks, effective_n_jobs
+    from udt.threads import Pool, blocks
 
     n = Y.shape[0]
     # Lengths of texts are spread widely: a Poisson number around a mean that varies itself.
@@ -281,7 +281,7 @@ def _draw_features(
             signal, n_features, _N_TRIES, indptr, indices, counts, sizes,
         )  # fmt: skip
 
-    with Pool(effective_n_jobs(None)) as pool:
+    with Pool(None) as pool:
         pool.map(fill, blocks(n, _BLOCK_ROWS))
     if indptr[-1] != sizes.sum():
         filled = np.arange(indptr[-1]) - np.repeat(indptr[:-1], np.diff(indptr))

@@ -302,7 +302,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
             names = getattr(self, "feature_names_", np.full(n_known, "", dtype=object))
             new_names = self._find_names(data, offsets, n_known)
             self.feature_names_ = np.concatenate([names, new_names])
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(self.n_jobs) as pool:
             matrix, middles = self._count(data, offsets, pool)
             if self.weighting == "information":
                 assert targets is not None
@@ -363,7 +363,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
 
     def _transform(self, column: pa.LargeStringArray) -> sp.csr_matrix:
         data, offsets = self._encode(column)
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(self.n_jobs) as pool:
             return self._weigh(*self._count(data, offsets, pool), pool)
 
     def _encode(self, column: pa.LargeStringArray) -> tuple[Array, Array]:
@@ -371,7 +371,7 @@ class HashingFeaturizer(TransformerMixin, BaseEstimator):
         encoder = self._token_encoder()
         if encoder is None:
             return utf8(_normalised(column, self.strip_accents))
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(self.n_jobs) as pool:
             return utf8(encoder.join_rows(column, pool))
 
     def _token_encoder(self) -> Encoder | None:

@@ -18,7 +18,7 @@ from udt.features.cell_encoder import ROWS_PER_BLOCK, CellEncoder, column_seed
 from udt.features.featurizer import HashingFeaturizer
 from udt.features.rows import all_or_nothing, csr_matrix
 from udt.targets import check_labels, number_labels
-from udt.threads import Pool, blocks, effective_n_jobs
+from udt.threads import Pool, blocks
 
 if TYPE_CHECKING:
     from udt.features.weighting import Targets
@@ -155,7 +155,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         self, table: Table, targets: Targets | None = None, weights: Array | None = None
     ) -> sp.csr_matrix:
         self._start(table)
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(self.n_jobs) as pool:
             return self._grow(table, targets, weights, pool, partial=False)
 
     def _partial_fit(
@@ -164,7 +164,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         """Go on fitting: roles and knots stay, frequent new n-grams and categories are appended."""
         if not hasattr(self, "columns_"):
             self._start(table)
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(self.n_jobs) as pool:
             return self._grow(table, targets, weights, pool, partial=True)
 
     def _start(self, table: Table) -> None:
@@ -299,7 +299,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
 
     def _transform(self, table: Table) -> sp.csr_matrix:
         cells, texts = self._read(table)
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(self.n_jobs) as pool:
             matrices = [] if self.cells_ is None else [self.cells_.transform(cells, pool)]
             pairs = zip(self.texts_, texts, strict=True)
             matrices += [text._transform(column) for text, column in pairs]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from udt import model_file
 from udt.classifier import UDTClassifier
 from udt.labels import LabelSets
-from udt.threads import Pool, effective_n_jobs
+from udt.threads import Pool
 from udt.tuning.parts import Features, Part, Scored, take_rows
 
 Array = NDArray[Any]
@@ -85,7 +85,7 @@ class Candidate(UDTClassifier):
         weights = scored.sample_weight
         if weights is None:
             weights = np.ones(len(scored))
-        with Pool(effective_n_jobs(self.n_jobs)) as pool:
+        with Pool(self.n_jobs) as pool:
             if not isinstance(scored.numbers, LabelSets):
                 return self.network_.accuracy(rows, scored.numbers, weights, pool)
             cut = math.log(self.threshold_ / (1 - self.threshold_))

@@ -213,7 +213,9 @@ def search(
             plan = _keep(study, plan)
             parts = make_parts(rows, **plan._asdict(), seed=seed, cv=cv, validation=scored)
             run = Run(study, pilot, make_space(base, pilot.facts), budget, n_trials, model.verbose)
-            n_threads = max(1, effective_n_jobs(model.n_jobs) // n_workers)
+            n_threads = model.n_jobs
+            if n_workers > 1:
+                n_threads = max(1, effective_n_jobs(model.n_jobs) // n_workers)
             objective = Objective(
                 base, pilot, run.space, parts, scorer, limits, n_threads, run.is_over
             )

@@ -53,7 +53,7 @@ class Objective:
     parts : Parts
     scorer : callable or None
     limits : Limits
-    n_threads : int
+    n_threads : int or None
         Threads of a trial.
     is_over : callable
         Asked after each pass whether there is time for another one.
@@ -65,7 +65,7 @@ class Objective:
     parts: Parts
     scorer: Scorer | None
     limits: Limits
-    n_threads: int
+    n_threads: int | None
     is_over: Callable[[], bool]
 
     def __call__(self, trial: optuna.Trial) -> float:
