@@ -74,6 +74,7 @@ class Run:
             except Exception:  # which the trial has as a user attribute
                 self.study.tell(trial, state=TrialState.FAIL)
             except BaseException:
+                self._is_stopped = True  # for other threads, whom the interruption has not reached
                 self.study.tell(trial, state=TrialState.FAIL)
                 raise
             trials = self._trials()
