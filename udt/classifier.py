@@ -362,7 +362,11 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         from udt.tuning.search import search_within
 
         tuning = search_within(self, X, y, sample_weight, validation)
-        self.__dict__ = {**vars(tuning.estimator), **self.get_params(deep=False)}
+        params = self.get_params(deep=False)
+        fitted = {k: v for k, v in vars(tuning.estimator).items() if k not in params}
+        if "feature_names_in_" not in fitted:
+            vars(self).pop("feature_names_in_", None)
+        vars(self).update(fitted)
         self.best_params_: dict[str, Any] = tuning.best_params
         self.tuning_: dict[str, Any] | None = tuning.summary()
         return self

@@ -60,7 +60,7 @@ def study_name(model: UDTClassifier, rows: Rows, *how: Any) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     for values in _some_content(rows.data):
-        digest.update(repr(values).encode(errors="backslashreplace"))
+        digest.update(repr(values).encode())
     return f"udt-{digest.hexdigest()[:12]}"
 
 
