@@ -1,5 +1,6 @@
 """Ranges of parameters, and what None follows. The rules' own figures are tuned elsewhere."""
 
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -56,6 +57,17 @@ def settings_of(model, n_rows, shape, features=TEXT, n_classes=10, **arguments):
         ("hidden_size", 2.0),
         ("hidden_size", True),
         ("hidden_size", "64"),
+        ("hidden_rate", 0),
+        ("hidden_rate", -0.25),
+        ("hidden_rate", 1001),
+        ("hidden_rate", float("nan")),
+        ("hidden_rate", "fast"),
+        ("hidden_rate", True),
+        ("tune", 0),
+        ("tune", "30"),
+        ("tune", "soon"),
+        ("tune", 30.0),
+        ("tune", True),
         ("strip_accents", "unicode"),
         ("strip_accents", None),
         ("wide", "yes"),
@@ -128,6 +140,10 @@ def test_an_error_names_parameter_value_and_range(name, value):
     [
         ("hidden_size", 0),
         ("hidden_size", np.int32(7)),
+        ("hidden_rate", 2),
+        ("hidden_rate", np.float32(0.5)),
+        ("tune", "1.5m"),
+        ("tune", np.int64(20)),
         ("wide", np.True_),
         ("dropout", 0),
         ("dropout", np.float32(0.5)),
@@ -214,6 +230,29 @@ def test_what_is_given_is_taken(kind):
     halved = settings_of(model, 1000, SHAPES[0], KINDS[kind])
     assert halved.hidden_rate == settings.hidden_rate / 2
     assert halved.head_rate == settings.head_rate / 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("optimizer", defaults.RATES)
+def test_the_rate_of_the_hidden_layer_is_a_multiple_of_that_of_the_linear_path(
+    shape, kind, optimizer
+):
+    model = UDTClassifier(optimizer=optimizer)
+    usual = settings_of(model, 1000, shape, KINDS[kind])
+    for share in (0.125, 3.0):
+        given = settings_of(model.set_params(hidden_rate=share), 1000, shape, KINDS[kind])
+        assert given.hidden_rate == pytest.approx(share * usual.wide_rate)
+        assert given.head_rate / given.hidden_rate == pytest.approx(
+            usual.head_rate / usual.hidden_rate
+        )
+        given = replace(given, hidden_rate=usual.hidden_rate, head_rate=usual.head_rate)
+        assert given == usual
+    model.set_params(hidden_rate=usual.hidden_rate / usual.wide_rate)
+    same = settings_of(model, 1000, shape, KINDS[kind])
+    assert (same.hidden_rate, same.head_rate) == pytest.approx(
+        (usual.hidden_rate, usual.head_rate), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

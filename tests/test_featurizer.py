@@ -463,6 +463,16 @@ def test_numpy_numbers_and_lists_are_fine_as_parameters():
     assert_same_bits(featurizer.fit_transform(TEXTS), plain.fit_transform(TEXTS))
 
 
+@pytest.mark.parametrize(
+    ("text", "pair"), [("1-1", (1, 1)), ("1-2", (1, 2)), ("2-3", (2, 3)), (" 1 - 3 ", (1, 3))]
+)
+def test_lengths_may_be_written_as_strings(text, pair):
+    as_text = HashingFeaturizer(word_ngrams=text, char_ngrams=text, min_df=1)
+    plain = HashingFeaturizer(word_ngrams=pair, char_ngrams=pair, min_df=1)
+    assert_same_bits(as_text.fit_transform(TEXTS), plain.fit_transform(TEXTS))
+    assert as_text.get_params()["word_ngrams"] == text
+
+
 BAD_TEXTS = [
     ("a bare string", ValueError, r"single str, 'a bare string': pass a list"),
     (np.array("0-d"), ValueError, r"single 0-d array.*pass a list"),

@@ -219,6 +219,18 @@ def test_micro_f1_is_that_of_the_labels_more_likely_than_not():
     assert perfect == pytest.approx(1)
 
 
+@pytest.mark.parametrize("cut", [-1.0, 0.0, 0.5, 1e9])
+def test_micro_f1_of_labels_above_a_cut(cut):
+    network, rows = make_network(), make_rows()
+    found = network.logits(rows, 0, 40) > cut
+    truth = np.random.default_rng(0).random(found.shape) < 0.4
+    weights = np.ones(40, dtype=np.float32)
+    with Pool(1) as pool:
+        score = network.micro_f1(rows, LabelSets.from_mask(truth), weights, pool, cut)
+    expected = f1_score(truth.ravel(), found.ravel(), zero_division=0)
+    assert score == pytest.approx(expected, rel=1e-5)
+
+
 def test_micro_f1_where_there_are_no_labels_is_zero():
     network, rows = make_network(), make_rows()
     network.bias[:] = -1e6

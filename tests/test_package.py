@@ -20,7 +20,9 @@ def run(*arguments: str) -> str:
 
 
 def test_import_loads_no_heavy_package():
-    heavy = {"joblib", "numba", "numpy", "pandas", "pyarrow", "safetensors", "scipy", "sklearn"}
+    heavy = {
+        "joblib", "numba", "numpy", "optuna", "pandas", "pyarrow", "safetensors", "scipy", "sklearn",
+    }  # fmt: skip
     loaded = run("-c", "import sys, udt; print(*{name.partition('.')[0] for name in sys.modules})")
     assert "udt" in loaded.split()
     assert heavy.isdisjoint(loaded.split())
@@ -29,7 +31,7 @@ def test_import_loads_no_heavy_package():
 def test_the_estimator_can_be_imported_without_compiling():
     loaded = run("-c", "import sys; from udt import UDTClassifier; print(*sys.modules)")
     assert "sklearn.base" in loaded.split()
-    assert {"numba", "llvmlite"}.isdisjoint(loaded.split())
+    assert {"numba", "llvmlite", "optuna"}.isdisjoint(loaded.split())
 
 
 @pytest.mark.parametrize("name", udt.__all__)

@@ -22,6 +22,7 @@ from udt.targets import (
     number_labels,
     read_first_targets,
     read_targets,
+    stratified_folds,
     stratified_split,
 )
 
@@ -274,6 +275,59 @@ def test_every_row_of_a_class_is_as_likely_to_be_held_out():
     assert share[0] == 0
     np.testing.assert_allclose(share[1:11], share[1:11].mean(), atol=0.04)
     np.testing.assert_allclose(share[11:], 0.2, atol=0.04)
+
+
+@given(
+    targets=st.lists(st.integers(0, 4), min_size=1, max_size=80),
+    n_folds=st.integers(1, 7),
+    seed=st.integers(0, 1000),
+)
+def test_folds_have_the_same_size_and_their_share_of_each_class(targets, n_folds, seed):
+    targets = np.array(targets)
+    folds = stratified_folds(targets, n_folds, np.random.RandomState(seed))
+    assert folds.shape == targets.shape
+    assert folds.dtype == np.int64
+    assert folds.min() >= -1 and folds.max() < n_folds
+    n_alone = 0
+    for target, size in zip(*np.unique(targets, return_counts=True), strict=True):
+        own = folds[targets == target]
+        n_alone += size == 1
+        assert (size == 1) == (-1 in own)
+        counts = np.bincount(own[own >= 0], minlength=n_folds)
+        assert size == 1 or counts.max() - counts.min() <= 1
+    sizes = np.bincount(folds[folds >= 0], minlength=n_folds)
+    assert sizes.max() - sizes.min() <= 1 + n_alone
+    again = stratified_folds(targets, n_folds, np.random.RandomState(seed))
+    np.testing.assert_array_equal(folds, again)
+
+
+def test_another_seed_deals_other_folds():
+    targets = np.repeat([0, 1], 50)
+    one, two = (stratified_folds(targets, 5, np.random.RandomState(seed)) for seed in (0, 1))
+    assert (one != two).any()
+
+
+def test_folds_of_many_labels_go_by_the_rarest():
+    mask = np.zeros((60, 3), dtype=bool)
+    mask[:, 0] = True
+    mask[:10, 1] = True
+    mask[10, 2] = True
+    folds = stratified_folds(LabelSets.from_mask(mask), 5, np.random.RandomState(0))
+    assert np.bincount(folds[:10]).tolist() == [2] * 5
+    assert folds[10] == -1  # the only row of its label
+    assert (folds[11:] >= 0).all()
+
+
+def test_balanced_weights_of_rows_that_lack_a_class():
+    classes = np.array(["a", "b", "c"])
+    labels = np.array(["a", "c", "c", "c"])
+    weights = check_weights(None, "balanced", labels, classes)
+    np.testing.assert_array_equal(
+        weights, check_weights(None, "balanced", labels, np.array(["a", "c"]))
+    )
+    np.testing.assert_allclose(weights / weights[0], [1, 1 / 3, 1 / 3, 1 / 3], rtol=1e-6)
+    shuffled = check_weights(None, "balanced", labels, np.array(["c", "b", "a"]))
+    np.testing.assert_array_equal(shuffled, weights)
 
 
 def test_targets_of_one_label_a_row():

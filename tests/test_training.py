@@ -80,6 +80,7 @@ def fit(
     n_threads=1,
     data=None,
     positive_weights=None,
+    on_pass=None,
     **shape,
 ):
     rows, targets, weights = data or make_data()
@@ -100,6 +101,7 @@ def fit(
             verbose=0,
             pool=pool,
             positive_weights=positive_weights,
+            on_pass=on_pass,
         )
     return learnt.network, learnt.history
 
@@ -496,6 +498,44 @@ def test_validation_changes_nothing_in_training():
     watched, other = fit(validation=make_data(seed=5))
     assert bits(plain) == bits(watched)
     assert history.losses == other.losses
+
+
+def test_passes_can_be_watched():
+    seen = []
+    network, history = fit(on_pass=lambda network, done: seen.append((bits(network), done)))
+    n = SETTINGS.max_iter
+    assert [done for _, done in seen] == [(i + 1) / n for i in range(n)]
+    assert len({array for array, _ in seen}) == n
+    assert bits(network) == seen[-1][0]
+    plain, other = fit()
+    assert bits(plain) == bits(network)
+    assert other.losses == history.losses
+
+
+def test_who_watches_can_end_a_training():
+    class Enough(Exception):
+        pass
+
+    seen = []
+
+    def stop(network, done):
+        seen.append(done)
+        raise Enough
+
+    with pytest.raises(Enough):
+        fit(on_pass=stop)
+    assert len(seen) == 1
+
+
+def test_a_pass_that_early_stopping_ends_with_is_watched_too(monkeypatch):
+    scores = iter([0.5, 0.4, 0.3, 0.9])
+    monkeypatch.setattr(SparseNetwork, "accuracy", lambda *arguments: next(scores))
+    seen = []
+    fit(
+        replace(SETTINGS, max_iter=4), make_data(), patience=2,
+        on_pass=lambda network, done: seen.append(done),
+    )  # fmt: skip
+    assert seen == [0.25, 0.5, 0.75]
 
 
 def test_diverging_training_starts_again_at_a_lower_rate(monkeypatch):

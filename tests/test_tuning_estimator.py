@@ -355,25 +355,23 @@ def test_optuna_is_loaded_for_searches_only():
     assert set(told.splitlines()[1].split()) == {"optuna", "udt.tuning.search"}
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "udt.tune",
-        "udt.UDTClassifier(tune=2).fit(['a b', 'c d'] * 4, ['x', 'y'] * 4)",
-        "udt.UDTClassifier().search_space()",
-    ],
-)
-def test_without_optuna_a_message_says_what_to_install(call):
+def test_without_optuna_a_message_says_what_to_install():
     told = python(
-        f"""
+        """
         import sys
         sys.modules["optuna"] = None
         import udt
-        udt.UDTClassifier(max_iter=1).fit(["a b", "c d"] * 4, ["x", "y"] * 4)
-        try:
-            {call}
-        except ImportError as error:
-            print(error)
+        data = ["a b", "c d"] * 4, ["x", "y"] * 4
+        udt.UDTClassifier(max_iter=1).fit(*data)
+        for call in (
+            lambda: udt.tune,
+            udt.UDTClassifier().search_space,
+            lambda: udt.UDTClassifier(tune=2).fit(*data),
+        ):
+            try:
+                call()
+            except ImportError as error:
+                print(error)
         """
     )
-    assert "needs the package optuna: run `pip install 'udt[tune]'`" in told
+    assert told.count("needs the package optuna: run `pip install 'udt[tune]'`") == 3
