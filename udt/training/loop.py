@@ -172,7 +172,7 @@ class Trainer:
         return LSHHead(
             network, output, bias,
             hashing=settings.hashing,
-            steps_a_pass=-(-n // settings.batch_size),
+            first_interval=-(-n // settings.batch_size) * settings.rebuild_interval,
             pool=self.pool,
             probes=lambda: network.hidden((indptr, indices, values), 0, len(some)),
             **arguments,
