@@ -294,9 +294,11 @@ def test_the_trainer_makes_the_head_that_settings_name():
     with Pool(1) as pool:
         for kind, head in [("mined", MinedHead), ("lsh", LSHHead), ("full", OneVsAllHead)]:
             trainer = loop.Trainer(
-                make_network(), rows, batch.targets, batch.weights, settings_of(kind), 7, pool
-            )
+                make_network(), rows, batch.targets, batch.weights, settings_of(kind, n_hard=7), 7,
+                pool,
+            )  # fmt: skip
             assert type(trainer.head) is head
+            assert kind == "full" or trainer.head.n_hard == 7
             # Room for all logits is taken where they are computed.
             assert trainer.logits.shape[1] == (0 if kind == "lsh" else N_CLASSES)
 

@@ -105,6 +105,9 @@ def settings_of(model, n_rows, shape, features=TEXT, n_classes=10, **arguments):
         ("head", "full"),
         ("head", None),
         ("head", ["lsh"]),
+        ("n_hard", 0),
+        ("n_hard", 2.5),
+        ("n_hard", True),
         ("n_active", 0),
         ("n_active", 2.5),
         ("n_active", True),
@@ -157,6 +160,7 @@ def test_an_error_names_parameter_value_and_range(name, value):
         ("threshold", "tuned"),
         ("threshold", np.float32(0.25)),
         ("head", "lsh"),
+        ("n_hard", np.int8(1)),
         ("n_active", np.int64(5)),
         ("n_hashes", 10),
         ("n_tables", 255),
@@ -176,7 +180,7 @@ def test_values_in_range_pass(name, value):
     sifting = settings.pop("sifting")
     assert sifting is value if name == "sifting" else sifting is None
     assert all(type(setting) in (int, float, bool, str) for setting in settings.values())
-    assert all(size is None or isinstance(size, str) or size == int(size) for size in sizes)
+    assert all(size is None or type(size) in (int, str) for size in sizes)
 
 
 @pytest.mark.parametrize("value", ["n_hashes", "n_tables"])
@@ -376,11 +380,12 @@ def test_crosses_take_the_place_of_the_linear_path(kind, labels):
 def test_sizes_of_tables_are_passed_on():
     model = UDTClassifier(head="lsh", n_active=50, n_hashes=3, n_tables=7)
     assert settings_of(model, 1000, SHAPES[1]).hashing == Hashing(50, 3, 7)
-    model.set_params(hash_family="simhash", bucket_size=9, rebuild_interval=0.5)
+    model.set_params(hash_family="simhash", bucket_size=9, rebuild_interval=0.5, n_hard=7)
     settings = settings_of(model, 1000, SHAPES[1])
     assert settings.hashing == Hashing(50, 3, 7, "simhash", 9)
-    assert settings.rebuild_interval == 0.5
-    assert settings_of(UDTClassifier(), 1000, SHAPES[1]).rebuild_interval == 1 / 8
+    assert (settings.rebuild_interval, settings.n_hard) == (0.5, 7)
+    plain = settings_of(UDTClassifier(), 1000, SHAPES[1])
+    assert (plain.rebuild_interval, plain.n_hard) == (1 / 8, 40)
 
 
 def test_crosses_go_on_whatever_the_head():

@@ -184,10 +184,10 @@ def test_tables_that_propose_all_labels_give_the_exact_answer(kind, models, data
     np.testing.assert_array_equal(model.predict_topk(X_test, 5, approximate=True)[0], labels)
 
 
-def test_what_none_stands_for_gives_the_same_bits(models):
+def test_what_none_stands_for_gives_the_same_bits():
     X, _, y = small()
     plain = make(n_active=20).fit(X, y)
-    told = {"hash_family": "tree", "bucket_size": 8, "rebuild_interval": 1 / 8}
+    told = {"hash_family": "tree", "bucket_size": 8, "rebuild_interval": 1 / 8, "n_hard": 40}
     assert bits(make(n_active=20, **told).fit(X, y)) == bits(plain)
     random = make(n_active=20, n_tables=5).fit(X, y)
     assert bits(make(n_active=20, n_tables=5, hash_family="dwta").fit(X, y)) == bits(random)
@@ -197,7 +197,7 @@ def test_what_none_stands_for_gives_the_same_bits(models):
     "option",
     [
         {"hash_family": "dwta"}, {"hash_family": "simhash"}, {"bucket_size": 2},
-        {"rebuild_interval": 2.0}, {"hash_family": "simhash", "n_hashes": 12},
+        {"rebuild_interval": 2.0}, {"hash_family": "simhash", "n_hashes": 12}, {"n_hard": 5},
     ],
     ids=str,
 )  # fmt: skip
@@ -208,8 +208,19 @@ def test_each_option_of_tables_changes_training_and_approximate_answers(option, 
     assert bits(other) != bits(plain)
     before = plain.predict_topk(X_test, 5, approximate=True)[0]
     after = plain.set_params(**option).predict_topk(X_test, 5, approximate=True)[0]
-    # Tables of a trained network are built once.
-    assert np.array_equal(before, after) == ("rebuild_interval" in option)
+    # Those of a trained network are built once, and gradients are for training.
+    of_training = {"rebuild_interval", "n_hard"}
+    assert np.array_equal(before, after) == (not of_training.isdisjoint(option))
+
+
+@pytest.mark.parametrize("head", ["ova", "lsh"])
+@pytest.mark.parametrize("n_hard", [1, N_LABELS, 10**9])
+def test_any_number_of_hard_labels(head, n_hard, data):
+    X, Y, X_test, Y_test = data["label sets"]
+    model = make(head=head, n_hard=n_hard, max_iter=2).fit(X[:1000], Y[:1000])
+    assert best_is_right(model, X_test, Y_test) > 20 / N_LABELS
+    plain = make(head=head, max_iter=2).fit(X[:1000], Y[:1000])
+    assert bits(model) != bits(plain)
 
 
 def test_few_labels_have_a_recall_of_one():
@@ -620,6 +631,7 @@ def test_rows_that_begin_out_of_range():
         ({"head": "softmax"}, True, 'any number of labels; give "ova"'),
         ({"head": "lsh", "hidden_size": 0}, False, "hashes hidden units"),
         ({"head": "sampled"}, True, "head='sampled': give"),
+        ({"n_hard": 0}, False, "n_hard=0: give"),
         ({"n_active": 0}, True, "n_active=0: give"),
         ({"n_hashes": 11}, False, "n_hashes=11: give"),
         ({"n_tables": 256}, False, "n_tables=256: give"),

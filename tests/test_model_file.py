@@ -40,7 +40,7 @@ def make_partial(X, y, **parameters):
     return model.partial_fit(X[half:], y[half:])
 
 
-TABLES = {"hash_family": "simhash", "bucket_size": 4, "rebuild_interval": 0.5}
+TABLES = {"hash_family": "simhash", "bucket_size": 4, "rebuild_interval": 0.5, "n_hard": 3}
 MODELS = {
     "texts": lambda: make().fit(TEXTS, LABELS),
     "texts without a linear path": lambda: make(wide=False).fit(TEXTS, LABELS),

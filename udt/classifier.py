@@ -102,9 +102,12 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     head : {"auto", "softmax", "ova", "lsh"}, default="auto"
         How the output layer learns. "softmax" is for rows with one label each, "ova" (one-vs-all)
         for any number of labels; from 1000 labels on, its gradients are those of the true and the
-        40 most probable labels of a row. "lsh" computes nothing but the logits of classes that
-        hash tables propose [5]_. "auto" takes "lsh" from 8192 classes on, or 32768 labels of which
-        rows may have any number.
+        ``n_hard`` most probable labels of a row. "lsh" computes nothing but the logits of classes
+        that hash tables propose [5]_. "auto" takes "lsh" from 8192 classes on, or 32768 labels of
+        which rows may have any number.
+    n_hard : int or None, default=None
+        Wrong classes a row that get gradients where few of many are active: those with the largest
+        logits, beside a few at random. None takes 40; fewer take less time.
     n_active : int or None, default=None
         Classes a row that hash tables propose. None takes ``4 * sqrt(n_classes)``.
     hash_family : {"tree", "dwta", "simhash"} or None, default=None
@@ -247,6 +250,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         batch_size: int | None = None,
         optimizer: str = "adagrad",
         head: str = "auto",
+        n_hard: int | None = None,
         n_active: int | None = None,
         hash_family: str | None = None,
         n_hashes: int | None = None,
@@ -283,6 +287,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.head = head
+        self.n_hard = n_hard
         self.n_active = n_active
         self.hash_family = hash_family
         self.n_hashes = n_hashes

@@ -32,6 +32,8 @@ MINED_LABELS = 1000
 MAX_WIDE_WEIGHTS = 1 << 25
 #: Rate of the steps of gradient descent that crosses take.
 CROSS_RATE = 1.0
+#: Wrong classes of a row that get gradients, where few of many are active: the hardest.
+N_HARD = 40
 #: Passes until hash tables are built for the second time.
 REBUILD_INTERVAL = 1 / 8
 #: Embeddings of n-grams start so small that tanh starts out linear, those of numbers do not. Where
@@ -78,6 +80,7 @@ def check(model: UDTClassifier) -> None:
         ),
         ("n_iter_no_change", False, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
         ("verbose", False, "0, 1 or 2", lambda v: isinstance(v, bool) or _is_int(v, 0, 10**9)),
+        ("n_hard", True, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
         ("n_active", True, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
         (
             "hash_family", True, '"tree", "dwta" or "simhash"',
@@ -251,15 +254,17 @@ def settings(
         cross_rate=0.0 if kind == "full" or model.wide is False else CROSS_RATE,
         hashing=hashing(model),
         rebuild_interval=_first(model.rebuild_interval, REBUILD_INTERVAL),
+        n_hard=int(model.n_hard or N_HARD),
         sifting=float(model.sifting) if isinstance(model.sifting, Real) else model.sifting,
     )
 
 
 def hashing(model: UDTClassifier) -> Hashing:
     """Give what was asked for of hash tables."""
-    return Hashing(
-        model.n_active, model.n_hashes, model.n_tables, model.hash_family, model.bucket_size
-    )
+    sizes = (model.n_active, model.n_hashes, model.n_tables, model.bucket_size)
+    n_active, n_hashes, n_tables, bucket_size = (v if v is None else int(v) for v in sizes)
+    family = None if model.hash_family is None else str(model.hash_family)
+    return Hashing(n_active, n_hashes, n_tables, family, bucket_size)
 
 
 def _is_binary(target: Targets) -> bool:

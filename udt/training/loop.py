@@ -159,6 +159,7 @@ class Trainer:
             "positive_weights": emphasis,
             "cross_rate": settings.cross_rate,
             "key": self.key,
+            "n_hard": settings.n_hard,
         }
         if settings.head == "mined":
             return MinedHead(network, output, bias, **arguments)
