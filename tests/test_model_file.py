@@ -40,6 +40,7 @@ def make_partial(X, y, **parameters):
     return model.partial_fit(X[half:], y[half:])
 
 
+TABLES = {"hash_family": "simhash", "bucket_size": 4, "rebuild_interval": 0.5, "n_hard": 3}
 MODELS = {
     "texts": lambda: make().fit(TEXTS, LABELS),
     "texts without a linear path": lambda: make(wide=False).fit(TEXTS, LABELS),
@@ -55,6 +56,7 @@ MODELS = {
     "an indicator": lambda: make(class_weight={0: 2.0}, threshold=0.3).fit(TEXTS, INDICATOR),
     "texts with crosses": lambda: make(head="lsh", hidden_size=8).fit(TEXTS, LABELS),
     "sets with crosses": lambda: make(head="lsh", hidden_size=8, n_tables=3).fit(ROWS, SETS),
+    "sets with other tables": lambda: make(head="lsh", hidden_size=8, **TABLES).fit(ROWS, SETS),
 }
 
 
@@ -131,6 +133,13 @@ def test_a_loaded_model_goes_on(kind, models, tmp_path):
     assert loaded.network_.wide.shape == here.network_.wide.shape
     again = clone(loaded).fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), clone(model).fit(X, y).predict_proba(X))
+
+
+def test_a_file_from_before_a_parameter_was_there(models, tmp_path):
+    path, meta, arrays = parts(models, "sets with crosses", tmp_path)
+    params = {name: value for name, value in meta["params"].items() if name not in TABLES}
+    write_model(path, meta | {"params": params}, arrays)
+    assert udt.load(path).get_params() == get(models, "sets with crosses").get_params()
 
 
 def test_a_tokenizer_is_within_the_file(tmp_path):
