@@ -71,7 +71,7 @@ def check_names(crosses: Any, columns: Sequence[Column]) -> None:
         if name not in roles:
             there = ", ".join(map(repr, [*roles][:20])) + (", ..." if len(roles) > 20 else "")
             raise ValueError(f"crosses: column {name!r} is missing from X, which has {there}.")
-        # An ignored one may be so by chance, as where a sample has but one value: it has no crosses.
+        # One may be ignored by chance, where a sample has but one value: it has no crosses then.
         if roles[name] not in (*_CROSSABLE, "ignored"):
             raise ValueError(
                 f"crosses: column {name!r} has the role {roles[name]!r}: take columns of the roles "
