@@ -340,7 +340,7 @@ def test_texts_and_ready_features_have_nothing_to_cross():
 
 # --------------------------------------------------------------------------------------- refusals
 
-FORM = "give True, False, a number of pairs, or a list of pairs of names of columns"
+FORM = "give True, False, a number of pairs up to 10000, or a list of pairs of names of columns"
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,18 @@ FORM = "give True, False, a number of pairs, or a list of pairs of names of colu
     [
         *(
             ({"crosses": bad}, FORM)
-            for bad in [-1, 2.0, "a", None, ["ab"], [("a",)], [("a", "a")], [("a", 3)], {"a": "b"}]
+            for bad in [
+                -1,
+                10001,
+                2.0,
+                "a",
+                None,
+                ["ab"],
+                [("a",)],
+                [("a", "a")],
+                [("a", 3)],
+                {"a": "b"},
+            ]
         ),
         ({"crosses": [("a", "c")]}, "column 'c' is missing from X, which has 'a', 'b', 'u', 'v'"),
         (

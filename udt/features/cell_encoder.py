@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import chain, combinations, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,12 +186,11 @@ class CellEncoder:
         if n is not None:
             pairs = self._strongest(n, usable, numbers, codes, targets)
         else:
-            wanted = {frozenset(pair) for pair in self._wanted}
-            pairs = [
-                (a, b)
-                for a, b in combinations(usable, 2)
-                if names[a] != names[b] and frozenset((names[a], names[b])) in wanted
-            ]
+            parts: dict[str, list[int]] = {}
+            for part in usable:
+                parts.setdefault(names[part], []).append(part)
+            named = [product(*(parts.get(name, []) for name in pair)) for pair in self._wanted]
+            pairs = sorted({(min(a, b), max(a, b)) for a, b in chain(*named)})
         is_fine = np.zeros((CROSS_LEVELS, len(names)), dtype=bool)
         is_fine[1, :n_numbers] = np.diff(self.bounds[:, 1])[:, 0] > 0
         levels = range(CROSS_LEVELS)

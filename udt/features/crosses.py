@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from udt.columns import Column
-from udt.features.weighting import Targets, class_lists
+
+if TYPE_CHECKING:
+    from udt.features.weighting import Targets
 
 Array = NDArray[Any]
 #: Pairs of columns that ``crosses=True`` stands for: more help hardly, and take time.
@@ -36,6 +38,7 @@ _MAX_CLASSES = 8
 _MAX_CELLS = 65521
 #: Passes over the columns that fit a sum of functions, and rows that hold its values down.
 _PASSES, _SHRINKAGE = 5, 5
+_MAX_PAIRS = 10_000
 _CROSSABLE = ("category", "flag", "number", "date")
 
 
@@ -43,10 +46,10 @@ def check(crosses: Any) -> None:
     """Raise unless this is a bool, a number of pairs or some pairs of names."""
     n = number(crosses)
     is_list = isinstance(crosses, (list, tuple)) and all(map(_is_pair, crosses))
-    if (n is None and not is_list) or (n is not None and n < 0):
+    if not (is_list if n is None else 0 <= n <= _MAX_PAIRS):
         raise ValueError(
-            f"crosses={crosses!r}: give True, False, a number of pairs, or a list of pairs of "
-            "names of columns."
+            f"crosses={crosses!r}: give True, False, a number of pairs up to {_MAX_PAIRS}, or a "
+            "list of pairs of names of columns."
         )
 
 
@@ -84,6 +87,8 @@ def responses(targets: Targets, step: int) -> Array:
 
     Directions are those of the classes, or, of many, random sums of them, which keep distances.
     """
+    from udt.features.weighting import class_lists  # where numba is loaded
+
     indptr, classes = class_lists(targets)
     n_classes = int(classes.max(initial=0)) + 1
     shape = len(indptr) - 1, n_classes

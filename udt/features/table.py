@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from udt.columns import Column, Table, as_table, infer_columns, read_columns
 from udt.features import parameters
 from udt.features.cell_encoder import ROWS_PER_BLOCK, CellEncoder, column_seed
-from udt.features.crosses import check_names
+from udt.features.crosses import check_names, number
 from udt.features.featurizer import HashingFeaturizer
 from udt.features.rows import all_or_nothing, csr_matrix
 from udt.targets import check_labels, number_labels
@@ -148,7 +148,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         """
         table = _as_table(X)
         targets = None
-        if self.weighting == "information" or (self.crosses and y is not None):
+        if self.weighting == "information" or (number(self.crosses) and y is not None):
             _, targets = number_labels(check_labels(y, table.n_rows))
         with all_or_nothing(self):
             return self._fit_transform(table, targets)
