@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -57,6 +57,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     word_ngrams, char_ngrams, min_df, n_buckets, strip_accents, tokenizer
         See `HashingFeaturizer`; not used if ``X`` is a sparse matrix. ``min_df`` holds for
         categories too.
+    n_bins, crosses
+        Bins of numbers, and pairs of columns to cross: see `TableFeaturizer`. Crosses take time and
+        memory, and pay where the class follows from two columns together.
     sparse_weighting : {"tfidf", "l2"} or None, default=None
         What to do with ready features, the rows of a sparse matrix: "tfidf" takes them as counts of
         terms, weighs them by inverse document frequency and normalises rows, as scikit-learn's
@@ -253,6 +256,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         n_buckets: int | None = None,
         strip_accents: bool = False,
         tokenizer: Any = None,
+        n_bins: int | None = None,
+        crosses: bool | int | Sequence[tuple[str, str]] = False,
         sparse_weighting: str | None = None,
         hidden_size: int | None = None,
         hidden_rate: float | None = None,
@@ -292,6 +297,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_buckets = n_buckets
         self.strip_accents = strip_accents
         self.tokenizer = tokenizer
+        self.n_bins = n_bins
+        self.crosses = crosses
         self.sparse_weighting = sparse_weighting
         self.hidden_size = hidden_size
         self.hidden_rate = hidden_rate
@@ -658,6 +665,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             strip_accents=self.strip_accents,
             tokenizer=self.tokenizer,
             weighting="information",
+            n_bins=self.n_bins,
+            crosses=self.crosses,
             n_jobs=self.n_jobs,
         )
 
