@@ -21,7 +21,7 @@ from udt.classifier import UDTClassifier, read_input
 from udt.model_file import size
 from udt.threads import effective_n_jobs
 from udt.tuning.budget import Budget, check_timeout, is_budget, read_seconds
-from udt.tuning.candidate import Candidate
+from udt.tuning.candidate import Candidate, own_metric
 from udt.tuning.parts import Rows, Scored, make_parts
 from udt.tuning.pilot import fly
 from udt.tuning.plan import Plan, make_plan
@@ -73,7 +73,8 @@ def tune(
         As for `UDTClassifier.fit`.
     scoring : str, callable or None, default=None
         A scorer of scikit-learn, its name, or a function ``scoring(model, X, y)``: more is better.
-        None takes accuracy, or micro-averaged F1 where rows may have any number of labels.
+        None takes accuracy; where rows may have any number of labels, micro-averaged F1, or P@1
+        (how often the most probable label is right) from 1000 labels on.
     timeout : float, str or None, default=None
         Wall-clock time, in seconds or as in "30s", "5m" or "1h".
     n_trials : int or None, default=None
@@ -342,7 +343,7 @@ def _read_validation(
 
 def _name(scoring: Any, rows: Rows) -> str:
     if scoring is None:
-        return "micro_f1" if rows.target.is_multilabel else "accuracy"
+        return own_metric(rows.target.numbers)
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", str(scoring))
 
 
