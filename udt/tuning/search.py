@@ -200,13 +200,11 @@ def search(
             storage=open_storage(storage),
             study_name=study_name(base, rows, scoring, cv) if storage is not None else None,
             load_if_exists=True,
-            pruner=optuna.pruners.SuccessiveHalvingPruner(
-                min_resource=STEPS // 2, reduction_factor=2
-            ),
         )
         study.sampler = _sampler(seed + len(study.get_trials(deepcopy=False)), limits)
         if plan is not None:
             plan = _keep(study, plan)
+            study.pruner = _pruner(plan)
             parts = make_parts(rows, **plan._asdict(), seed=seed, cv=cv, validation=scored)
             run = Run(study, pilot, make_space(base, pilot.facts), budget, n_trials, model.verbose)
             n_threads = max(1, effective_n_jobs(model.n_jobs) // n_workers)
@@ -225,6 +223,12 @@ def _keep(study: optuna.Study, plan: Plan) -> Plan:
         study.set_user_attr("plan", list(plan))
         return plan
     return Plan(*kept)
+
+
+def _pruner(plan: Plan) -> optuna.pruners.BasePruner:
+    """Halve the trials after one, two and four folds; where folds are few, in the midst, too."""
+    first = STEPS if plan.n_stages > 2 else STEPS // 2
+    return optuna.pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=2)
 
 
 def _sampler(seed: int, limits: Limits) -> optuna.samplers.BaseSampler:
