@@ -1,0 +1,174 @@
+"""The report of a search in a file: as Markdown, or as a web page with plots."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import TrialState
+
+from udt.tuning.report import Section, Table, importances, make_report, to_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from udt.tuning.result import Tuning
+
+_PAGES, _TEXTS = (".html", ".htm"), (".md", ".txt")
+#: Parameters that are plotted.
+_N_SLICES = 4
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; \
+padding: 0 1rem; }}
+h1 {{ font-size: 1.5rem; }}
+h2 {{ font-size: 1.15rem; margin-top: 2rem; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #ddd; }}
+.number {{ text-align: right; white-space: nowrap; }}
+pre {{ white-space: pre-wrap; }}
+img {{ max-width: 100%; display: block; margin: 1rem 0; }}
+</style>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def check_format(path: str | os.PathLike[str]) -> None:
+    """See that a report can be written, which is better found out before a search.
+
+    Raises
+    ------
+    ValueError
+        If the name of the file does not end as that of a report does.
+    ModuleNotFoundError
+        If it is a page, and there is no matplotlib.
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in (*_PAGES, *_TEXTS):
+        raise ValueError(f"{os.fspath(path)}: the name of a report ends in .html, .md or .txt.")
+    if ending in _PAGES:
+        try:
+            import matplotlib  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"{os.fspath(path)}: the plots of a page need the package matplotlib, which is not "
+                "installed: `pip install matplotlib`. A report as .md has none."
+            ) from error
+
+
+def write(tuning: Tuning, path: str | os.PathLike[str]) -> None:
+    """Write the report of a search to a file.
+
+    Parameters
+    ----------
+    tuning : Tuning
+    path : str or path-like
+        ``*.html`` for one page with plots, which needs nothing besides; ``*.md`` or ``*.txt``.
+
+    Raises
+    ------
+    ValueError, ModuleNotFoundError
+        As `check_format` does.
+    OSError
+        If the file cannot be written.
+    """
+    check_format(path)
+    sections = make_report(tuning)
+    is_page = os.path.splitext(path)[1].lower() in _PAGES
+    text = _page(sections, tuning.study) if is_page else to_markdown(sections)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _page(sections: list[Section], study: optuna.Study) -> str:
+    parts: list[str] = []
+    for number, section in enumerate(sections):
+        size = 2 if number else 1
+        parts.append(f"<h{size}>{html.escape(section.title)}</h{size}>")
+        parts += [_html(part) for part in section.parts]
+    plots = [
+        f'<img alt="{html.escape(title)}" src="data:image/png;base64,{_png(figure)}">'
+        for title, figure in plot(study)
+    ]
+    if plots:
+        parts += ["<h2>Plots</h2>", *plots]
+    return _PAGE.format(title=html.escape(sections[0].title), body="\n".join(parts))
+
+
+def _html(part: str | Table) -> str:
+    if not isinstance(part, Table):
+        return f"<{'pre' if part.startswith('- ') else 'p'}>{html.escape(part)}"
+    lines = []
+    for number, row in enumerate(part.rows):
+        tag = "td" if number else "th"
+        cells = (
+            f"<{tag}{' class="number"' * (i in part.right)}>{html.escape(cell)}</{tag}>"
+            for i, cell in enumerate(row)
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+
+def _png(figure: Figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def plot(study: optuna.Study) -> Iterator[tuple[str, Figure]]:
+    """Yield Optuna's plots of a study with their titles; each is closed when the next is asked for.
+
+    The history of scores, those in the course of trials, and, where there are complete trials
+    enough, the importance of parameters and the scores by the most important of them.
+    """
+    import matplotlib.pyplot as plt
+    from optuna.visualization import matplotlib as plots
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not complete:
+        return
+    names = list(importances(study))[:_N_SLICES]
+    makers: dict[str, Any] = {
+        "Scores of trials": lambda: plots.plot_optimization_history(study),
+        "Scores in the course of trials": lambda: plots.plot_intermediate_values(study),
+    }
+    if names:
+        makers["Importance of parameters"] = lambda: plots.plot_param_importances(
+            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+        )
+        makers["Scores by parameter"] = lambda: plots.plot_slice(study, params=names)
+    with warnings.catch_warnings(), plt.rc_context():
+        warnings.simplefilter("ignore")  # they are experimental, and few trials make odd axes
+        for title, make in makers.items():
+            yield title, _tidy(make(), title)
+            plt.close()
+
+
+def _tidy(axes: Any, title: str) -> Figure:
+    """Make a plot fit a page: no legend of each trial, and a title that says what it is."""
+    several: list[Axes] = list(getattr(axes, "flat", [axes]))
+    figure: Any = several[0].figure
+    figure.set_layout_engine("constrained")
+    figure.set_size_inches(9, 3.5)
+    for each in several:
+        each.set_title("")
+        legend = each.get_legend()
+        if legend is not None and len(legend.get_texts()) > 3:
+            legend.remove()
+    figure.suptitle(title)
+    return figure
