@@ -882,15 +882,17 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
     # ----------------------------------------------------------------------------- searching
 
-    def search_space(self, X: Any, y: Any) -> dict[str, Any]:
-        """Tell what a search for better parameters looks at, for some rows and labels.
+    def search_space(self, X: Any = None, y: Any = None) -> dict[str, Any]:
+        """Tell what a search for better parameters looks at.
 
         Parameters that were given to the constructor are not in it: they stay as they are. Needs
         ``optuna``.
 
         Parameters
         ----------
-        X, y : as in `fit`
+        X, y : as in `fit`, or None
+            The space follows them. Without them it is one for ten thousand rows with texts and
+            other columns.
 
         Returns
         -------

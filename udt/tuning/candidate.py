@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class Candidate(UDTClassifier):
         self._scored = scored
         if scorer is None:
             score = self._own_score(scored)
-        elif scored.sample_weight is None:
+        elif scored.sample_weight is None or not _takes_weights(scorer):
             score = scorer(self, scored.X, scored.y)
         else:
             score = scorer(self, scored.X, scored.y, sample_weight=scored.sample_weight)
@@ -135,3 +136,8 @@ class Candidate(UDTClassifier):
         now._adopt(featurizer, target, network, self._fixed_threshold(False))
         self._watch(now, done)
         self._seconds_aside += time.perf_counter() - start
+
+
+def _takes_weights(scorer: Scorer) -> bool:
+    """Tell whether a scorer takes sample weights, as those of scikit-learn do."""
+    return "sample_weight" in inspect.signature(scorer).parameters

@@ -201,7 +201,7 @@ def make_parts(
     splits = [(open_rows, validation)]
     if validation is None:
         splits = [
-            (open_rows[train], Scored.of(rows, open_rows[test]))
+            (train, Scored.of(rows, test))
             for train, test in _splits(rows, open_rows, n_stages, cv, random)
         ]
     stages = [train_part(rows, *split, store) for split in splits]
@@ -220,21 +220,20 @@ def _draw(rows: Rows, numbers: Array, share: float, random: np.random.RandomStat
 def _splits(
     rows: Rows, open_rows: Array, n_stages: int, cv: Any, random: np.random.RandomState
 ) -> list[tuple[Array, Array]]:
-    """Give positions among the open rows to train on and to score on."""
+    """Give the open rows to train on and those to score on, fold by fold, by rising numbers."""
+    y = rows.target.numbers
     if cv is None:
-        labels = rows.target.numbers[open_rows]
         n_folds = max(min(N_FOLDS, len(open_rows)), -(-len(open_rows) // _MAX_FOLD))
-        folds = stratified_folds(labels, n_folds, random)
+        folds = stratified_folds(y[open_rows], n_folds, random)
         return [
-            (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
+            (open_rows[folds != fold], open_rows[folds == fold])
             for fold in range(min(n_stages, n_folds))
         ]
-    y = rows.target.numbers
-    labels = np.zeros(len(open_rows)) if isinstance(y, LabelSets) else y[open_rows]
+    labels = np.zeros(len(rows)) if isinstance(y, LabelSets) else y
     splitter = check_cv(cv, labels, classifier=not isinstance(y, LabelSets))
     return [
-        (np.sort(train), np.sort(test))
-        for train, test in splitter.split(take_rows(rows.X, open_rows), labels)
+        (np.intersect1d(train, open_rows), np.intersect1d(test, open_rows))
+        for train, test in splitter.split(labels, labels)
     ]
 
 

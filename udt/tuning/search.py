@@ -27,7 +27,7 @@ from udt.tuning.pilot import fly
 from udt.tuning.plan import Plan, make_plan
 from udt.tuning.result import Tuning
 from udt.tuning.run import Run, best_trial
-from udt.tuning.space import make_space
+from udt.tuning.space import ANY_DATA, make_space
 from udt.tuning.storage import open_storage, study_name
 from udt.tuning.trials import STEPS, Limits, Objective
 
@@ -143,6 +143,8 @@ def search_within(
 def search_space(model: UDTClassifier, X: Any, y: Any) -> dict[str, BaseDistribution]:
     """Give what `tune` searches; see `UDTClassifier.search_space`."""
     defaults.check(model)
+    if X is None:
+        return make_space(model, ANY_DATA).distributions
     rows = _read_rows(X, y, None)
     base = Candidate(**model.get_params(deep=False)).set_params(tune=None, verbose=0)
     with _quiet():

@@ -41,6 +41,25 @@ class Facts(NamedTuple):
     n_active: int
 
 
+#: Of data that nobody has seen yet.
+ANY_DATA = Facts(
+    has_text=True,
+    has_numbers=True,
+    n_cells=2,
+    char_ngrams=True,
+    may_have_char_ngrams=True,
+    head="full",
+    has_wide=True,
+    max_iter=12,
+    batch_size=128,
+    learning_rate=0.4,
+    hidden_rate=0.25,
+    hidden_size=32,
+    hidden_dropout=0.4,
+    n_active=64,
+)
+
+
 class Parameter(NamedTuple):
     """A name, where to look, and what the classifier takes by itself."""
 

@@ -17,7 +17,7 @@ from udt.tuning.pilot import Pilot
 from udt.tuning.space import Space
 
 #: Steps that a trial counts for each part; those within the first tell of its passes.
-STEPS = 10
+STEPS = 20
 
 
 class Stopped(optuna.TrialPruned):
@@ -86,7 +86,7 @@ class Objective:
         seconds = 0.0
         for number, part in enumerate(self.parts.stages):
             candidate = self._candidate(changes, len(part))
-            took = candidate.train(part, partial(self._watch, trial, number))
+            took = candidate.train(part, partial(self._watch, trial, number, set()))
             score = candidate.measure(part.validation, self.scorer)
             if number == 0:
                 self._limit(trial, candidate, part)
@@ -114,12 +114,15 @@ class Objective:
         candidate = Candidate(**self.model.get_params(deep=False))
         return candidate.set_params(**params, n_jobs=self.n_threads, verbose=0, tune=None)
 
-    def _watch(self, trial: optuna.Trial, number: int, now: Candidate, done: float) -> None:
+    def _watch(
+        self, trial: optuna.Trial, number: int, reported: set[int], now: Candidate, done: float
+    ) -> None:
         if self.is_over():
             raise Stopped
-        if number == 0 and done < 1:
-            part = self.parts.stages[0]
-            trial.report(now.measure(part.validation, self.scorer), int(STEPS * done))
+        step = int(STEPS * done)
+        if number == 0 and done < 1 and step not in reported:
+            reported.add(step)
+            trial.report(now.measure(self.parts.stages[0].validation, self.scorer), step)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
