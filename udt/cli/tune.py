@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from udt.cli.arguments import UsageError
 from udt.cli.output import check_place, say, would_overwrite, write_rows
@@ -102,7 +102,9 @@ def _open(storage: str | None) -> BaseStorage | None:
     if storage is None:
         return None
     try:
-        return get_storage(open_storage(storage))
+        opened = get_storage(open_storage(storage))
+        opened.get_all_studies()  # a journal is read only then
+        return opened
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"--storage {storage}: cannot be opened ({reason})") from error

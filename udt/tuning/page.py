@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import TrialState
 
 from udt.tuning.report import Section, Table, importances, make_report, to_markdown
+from udt.tuning.trials import STEPS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,12 +91,12 @@ def write(tuning: Tuning, path: str | os.PathLike[str]) -> None:
     check_format(path)
     sections = make_report(tuning)
     is_page = os.path.splitext(path)[1].lower() in _PAGES
-    text = _page(sections, tuning.study) if is_page else to_markdown(sections)
+    text = _page(sections, tuning) if is_page else to_markdown(sections)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
 
-def _page(sections: list[Section], study: optuna.Study) -> str:
+def _page(sections: list[Section], tuning: Tuning) -> str:
     parts: list[str] = []
     for number, section in enumerate(sections):
         size = 2 if number else 1
@@ -103,7 +104,7 @@ def _page(sections: list[Section], study: optuna.Study) -> str:
         parts += [_html(part) for part in section.parts]
     plots = [
         f'<img alt="{html.escape(title)}" src="data:image/png;base64,{_png(figure)}">'
-        for title, figure in plot(study)
+        for title, figure in _plots(tuning)
     ]
     if plots:
         parts += ["<h2>Plots</h2>", *plots]
@@ -116,9 +117,10 @@ def _html(part: str | Table) -> str:
     lines = []
     for number, row in enumerate(part.rows):
         tag = "td" if number else "th"
+        kinds = (" class=number" if i in part.right else "" for i in range(len(row)))
         cells = (
-            f"<{tag}{' class="number"' * (i in part.right)}>{html.escape(cell)}</{tag}>"
-            for i, cell in enumerate(row)
+            f"<{tag}{kind}>{html.escape(cell)}</{tag}>"
+            for cell, kind in zip(row, kinds, strict=True)
         )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return "<table>\n" + "\n".join(lines) + "\n</table>"
@@ -130,45 +132,57 @@ def _png(figure: Figure) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def plot(study: optuna.Study) -> Iterator[tuple[str, Figure]]:
-    """Yield Optuna's plots of a study with their titles; each is closed when the next is asked for.
-
-    The history of scores, those in the course of trials, and, where there are complete trials
-    enough, the importance of parameters and the scores by the most important of them.
-    """
+def _plots(tuning: Tuning) -> Iterator[tuple[str, Figure]]:
+    """Yield Optuna's plots with their titles; each is closed when the next is asked for."""
     import matplotlib.pyplot as plt
     from optuna.visualization import matplotlib as plots
 
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not complete:
+    study, name = tuning.study, tuning.metric
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return
-    names = list(importances(study))[:_N_SLICES]
+    shares = importances(study)
     makers: dict[str, Any] = {
-        "Scores of trials": lambda: plots.plot_optimization_history(study),
-        "Scores in the course of trials": lambda: plots.plot_intermediate_values(study),
+        "Scores of complete trials": lambda: plots.plot_optimization_history(
+            study, target_name=name
+        ),
+        f"Scores in the course of trials ({STEPS} steps a part)": lambda: (
+            plots.plot_intermediate_values(study)
+        ),
     }
-    if names:
+    if shares:
+        chosen = list(shares)[:_N_SLICES]
         makers["Importance of parameters"] = lambda: plots.plot_param_importances(
             study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
         )
-        makers["Scores by parameter"] = lambda: plots.plot_slice(study, params=names)
+        makers["Scores by the most important parameters"] = lambda: plots.plot_slice(
+            study, params=chosen, target_name=name
+        )
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("ignore")  # they are experimental, and few trials make odd axes
         for title, make in makers.items():
-            yield title, _tidy(make(), title)
-            plt.close()
+            several = list(getattr(axes := make(), "flat", [axes]))
+            for each in several:
+                _tidy(each, name)
+            figure = several[0].figure
+            figure.set_layout_engine("constrained")
+            figure.set_size_inches(9, 3.5)
+            figure.suptitle(title)
+            yield title, figure
+            plt.close(figure)
 
 
-def _tidy(axes: Any, title: str) -> Figure:
-    """Make a plot fit a page: no legend of each trial, and a title that says what it is."""
-    several: list[Axes] = list(getattr(axes, "flat", [axes]))
-    figure: Any = several[0].figure
-    figure.set_layout_engine("constrained")
-    figure.set_size_inches(9, 3.5)
-    for each in several:
-        each.set_title("")
-        legend = each.get_legend()
-        if legend is not None and len(legend.get_texts()) > 3:
-            legend.remove()
-    figure.suptitle(title)
-    return figure
+def _tidy(axes: Axes, metric: str) -> None:
+    """Take away what repeats: titles, legends of each trial, ticks that run into each other."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_title("", loc="left")
+    axes.set_title("")
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.remove()
+    if axes.get_ylabel() in ("Intermediate Value", "Hyperparameter"):
+        axes.set_ylabel(metric if axes.get_ylabel() == "Intermediate Value" else "")
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())

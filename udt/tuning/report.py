@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from udt.tuning.run import gain
+from udt.tuning.trials import STEPS
 
 if TYPE_CHECKING:
     from udt.tuning.result import Tuning
@@ -98,19 +98,28 @@ def _result(tuning: Tuning, trials: list[FrozenTrial]) -> Section:
     number = ", ".join(f"{n} {state}" for state, n in states.most_common())
     how = f"{len(trials)} trials ({number})" if trials else "No search"
     how += f", {tuning.seconds:.1f} s with the last training on all rows."
+    how += _plan(tuning.study, trials)
     scores = Table(
         [
             [tuning.metric, "default", "found"],
-            [
-                "on rows that no trial was trained on",
-                shown_score(tuning.default_score),
-                shown_score(tuning.score),
-            ],
-            ["on those that trials were chosen by", *_values(tuning, trials)],
+            ["on sealed rows", shown_score(tuning.default_score), shown_score(tuning.score)],
+            ["mean over folds", *_values(tuning, trials)],
         ],
         right=(1, 2),
     )
     return Section(f"Tuning: {tuning.metric}", [scores, found, how])
+
+
+def _plan(study: optuna.Study, trials: list[FrozenTrial]) -> str:
+    """Say what complete trials went through."""
+    n_folds = max((len(t.user_attrs.get("scores", [])) for t in trials), default=0)
+    if not n_folds:
+        return ""
+    _, share, is_preliminary = study.user_attrs["plan"]
+    folds = "1 fold" if n_folds == 1 else f"{n_folds} folds"
+    first = "a quarter of the rows to train on, then " if is_preliminary else ""
+    rows = f", of {share:.0%} of the rows" if share < 1 else ""
+    return f" Parts of a trial: {first}{folds}{rows}."
 
 
 def _values(tuning: Tuning, trials: list[FrozenTrial]) -> tuple[str, str]:
@@ -162,7 +171,11 @@ def _best_trials(tuning: Tuning, trials: list[FrozenTrial]) -> Section:
             [name, shown_score(trial.value), sealed, f"{seconds:.1f}", *limited, _changes(trial)]
         )
     right = tuple(range(1, len(rows[0]) - 1))
-    return Section("The best trials", [Table(rows, right)] if complete else [])
+    parts: list[str | Table] = [
+        "Chosen by the score, the mean over folds. No trial is trained on sealed rows.",
+        Table(rows, right),
+    ]
+    return Section("The best trials", parts if complete else [])
 
 
 def _needs(trial: FrozenTrial) -> dict[str, float]:
@@ -177,18 +190,21 @@ def _changes(trial: FrozenTrial) -> str:
 
 def _single_changes(trials: list[FrozenTrial]) -> Section:
     """Tell what each change that was tried alone does to the score."""
-    default = trials[0] if trials else None
-    single = [trial for trial in trials[1:] if len(trial.user_attrs.get("changes", {})) == 1]
-    if default is None or not single:
-        return Section("", [])
-    gains = sorted(((gain(trial, default), trial) for trial in single), key=lambda pair: -pair[0])
-    rows = [["change", "gain"]]
-    rows += [[_changes(trial), f"{by:+.4f}"] for by, trial in gains if by > -float("inf")]
+    found: list[tuple[float, int, str]] = []
+    for trial in trials[1:]:
+        common = trial.intermediate_values.keys() & trials[0].intermediate_values.keys()
+        if len(trial.user_attrs.get("changes", {})) == 1 and common:
+            last = max(common)
+            gain = trial.intermediate_values[last] - trials[0].intermediate_values[last]
+            found.append((gain, last, _changes(trial)))
+    found.sort(reverse=True)
+    rows = [["change", "gain", "parts"]]
+    rows += [[what, f"{gain:+.4f}", f"{last / STEPS:.1f}"] for gain, last, what in found[:_MOST]]
     parts: list[str | Table] = [
-        "Against the default on the same rows, as far as a trial went:",
-        Table(rows[: _MOST + 1], right=(1,)),
+        "Against the default, on the same rows, after as many parts as the trial went through:",
+        Table(rows, right=(1, 2)),
     ]
-    return Section("Single changes", parts if len(rows) > 1 else [])
+    return Section("Single changes", parts if found else [])
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
@@ -216,9 +232,10 @@ def importances(study: optuna.Study) -> dict[str, float]:
 def _importances(study: optuna.Study) -> Section:
     shares = importances(study)
     rows = [["parameter", "share"]]
-    rows += [[name, f"{share:.0%}"] for name, share in list(shares.items())[:_MOST]]
+    largest = [(name, share) for name, share in shares.items() if share >= 0.005][:_MOST]
+    rows += [[name, f"{share:.0%}"] for name, share in largest]
     parts: list[str | Table] = [
-        "Of what scores of complete trials differ by (fANOVA):",
+        "Shares of the variance of scores (fANOVA); the fewer complete trials, the rougher:",
         Table(rows, right=(1,)),
     ]
     return Section("Importance of parameters", parts if shares else [])
