@@ -11,14 +11,14 @@ from typing import Any, NamedTuple, Protocol
 from datasets import Source
 from metrics import Rows
 
-BENCHMARKS = ("text", "mixed", "tabular", "multilabel", "extreme")
+BENCHMARKS = ("text", "mixed", "tabular", "multilabel", "extreme", "tuning")
 
 
 class Model(Protocol):
     """What the worker asks of every contestant.
 
     One that knows probabilities also has `scores`, of shape (n, classes or labels). A fit that
-    was cut short says so in an attribute `note`.
+    was cut short says so in an attribute `note`; one that searched has a dict `found`, to be kept.
     """
 
     def fit(self, X: Any, y: Any) -> object: ...
@@ -36,6 +36,7 @@ class Job(NamedTuple):
     threads: int
     seed: int
     source: Any  # the set: peers are told what its columns are
+    budget: float = 0.0  # seconds, for models that search
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Contestant:
     elsewhere: bool = False  # its packages need the interpreter that --peer-python names
     # Makes of one row (see `datasets.singles`) what `predict_one` is given; not timed.
     one_row: Callable[[Any], Any] = lambda row: row
+    budgets: float = 0.0  # how many times --budget its search is given
+    takes: Callable[[Any], bool] = lambda source: True  # whether it can learn a set
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ class Benchmark:
     scores: Mapping[str, str]
     default_sets: tuple[str, ...]
     default_models: tuple[str, ...]
+    default_seeds: int = 5
+    default_budget: float = 0.0  # seconds; without it, no model searches
+    score_table: Callable[..., str] | None = None  # instead of that of `report.py`
 
 
 def find(name: str) -> Benchmark:

@@ -120,11 +120,15 @@ class FastText:
     def fit(self, texts: list[str], labels: np.ndarray) -> None:
         self.classes, codes = encode(labels)
         with tempfile.TemporaryDirectory() as folder:  # it reads nothing but files
-            path = Path(folder, "train.txt")
-            with path.open("w", encoding="utf-8") as file:
-                for text, code in zip(texts, codes, strict=True):
-                    file.write(f"__label__{code} {self.line(text)}\n")
-            self.model = self.train(input=str(path), **self.settings)
+            path = self.write(Path(folder, "train.txt"), texts, codes)
+            self.model = self.train(input=path, **self.settings)
+
+    def write(self, path: Path, texts: list[str], codes: list[int]) -> str:
+        """Write rows as it reads them; return where."""
+        with path.open("w", encoding="utf-8") as file:
+            for text, code in zip(texts, codes, strict=True):
+                file.write(f"__label__{code} {self.line(text)}\n")
+        return str(path)
 
     # The wrapper's own predict breaks with numpy 2 (`np.array(copy=False)`): the compiled
     # object beneath it is called instead.

@@ -119,6 +119,31 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def best_peer(score: dict[tuple[str, str], float], set_name: str, models: list[str]) -> str | None:
+    """Return which of those that are not ours has a set's highest score; None if none finished."""
+    done = [m for m in models if not m.startswith(OURS) and not np.isnan(score[set_name, m])]
+    return max(done, key=lambda model: score[set_name, model], default=None)
+
+
+def comparison(
+    figures: Figures, out: Path, key: str, set_name: str, ours: str, theirs: str | None
+) -> list[str]:
+    """Return a difference of scores in per cent, its 95 % interval and a verdict, or dashes."""
+    means = [middle(figures, set_name, model, key) for model in (ours, theirs) if model]
+    if theirs is None or np.isnan(means).any():
+        return ["-"] * 3
+    difference = f"{100 * (means[0] - means[1]):+.2f}"
+    first, second = (
+        score_rows(out, [run for run in figures if run[:2] == (set_name, model)], key)
+        for model in (ours, theirs)
+    )
+    if first is None or second is None:
+        return [difference, "-", "-"]
+    low, high = paired_bootstrap(first, second)
+    verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+    return [difference, f"{100 * low:+.2f} to {100 * high:+.2f}", verdict]
+
+
 def score_table(
     benchmark: Benchmark, figures: Figures, out: Path, key: str, sets: list[str], models: list[str]
 ) -> str:
@@ -135,22 +160,9 @@ def score_table(
         for model in models:
             value = f"{score[name, model]:.2f}".replace("nan", "-")
             rows[-1].append(f"**{value}**" if score[name, model] == best else value)
-        done = [peer for peer in peers if not np.isnan(score[name, peer])]
-        if not compare or not done or np.isnan(score[name, OURS]):
-            rows[-1] += ["-"] * 3 * compare
-            continue
-        rival = max(done, key=lambda peer: score[name, peer])
-        rows[-1].append(f"{score[name, OURS] - score[name, rival]:+.2f}")
-        ours, theirs = (
-            score_rows(out, [run for run in figures if run[:2] == (name, model)], key)
-            for model in (OURS, rival)
-        )
-        if ours is None or theirs is None:
-            rows[-1] += ["-", "-"]
-            continue
-        low, high = paired_bootstrap(ours, theirs)
-        verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
-        rows[-1] += [f"{100 * low:+.2f} to {100 * high:+.2f}", verdict]
+        if compare:
+            rival = best_peer(score, name, models)
+            rows[-1] += comparison(figures, out, key, name, OURS, rival)
     means = {model: float(np.mean([score[name, model] for name in sets])) for model in models}
     rows.append(["**mean**", *(f"{means[model]:.2f}".replace("nan", "-") for model in models)])
     if compare:
@@ -170,7 +182,8 @@ def report(benchmark: Benchmark, figures: Figures, out: Path) -> str:
         those_sets = [name for name in sets if any(run.set == name for run in scored)]
         those_models = [name for name in models if any(run.model == name for run in scored)]
         if scored:
-            table = score_table(benchmark, figures, out, key, those_sets, those_models)
+            lay_out = benchmark.score_table or score_table
+            table = lay_out(benchmark, figures, out, key, those_sets, those_models)
             parts.append(f"## {title}\n\n" + table)
     for key, title in COSTS.items():
         if not any(key in row for row in figures.values()):

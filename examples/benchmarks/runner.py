@@ -20,7 +20,7 @@ from tqdm import tqdm
 # Libraries that size a thread pool on import read it here.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PACKAGES = ("udt", "numpy", "scikit-learn", "numba", "pandas")
-PACKAGES += ("fasttext-wheel", "vowpalwabbit", "catboost", "lightgbm", "xgboost")
+PACKAGES += ("fasttext-wheel", "vowpalwabbit", "catboost", "lightgbm", "xgboost", "optuna", "flaml")
 
 
 def run_one(run: Run, name: str, args: argparse.Namespace) -> str | None:
@@ -31,6 +31,8 @@ def run_one(run: Run, name: str, args: argparse.Namespace) -> str | None:
     command = [python, str(Path(__file__).with_name("worker.py")), "--benchmark", name]
     command += ["--data", str(args.data), "--model", run.model, "--set", run.set]
     command += ["--seed", str(run.seed), "--threads", str(args.threads), "--out", str(path)]
+    if args.budget:
+        command += ["--budget", str(args.budget)]
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(args.threads))
     try:
         subprocess.run(
@@ -72,10 +74,13 @@ def planned(benchmark: Benchmark, args: argparse.Namespace) -> list[Run]:
         for set_name, seed, repeat, model in itertools.product(
             args.sets, range(max(args.seeds, peer_seeds)), range(args.repeats), args.models
         )
-        if seed == 0
-        or (
-            benchmark.models[model].seeded
-            and seed < (args.seeds if model.startswith("udt") else peer_seeds)
+        if benchmark.models[model].takes(benchmark.sets[set_name])
+        and (
+            seed == 0
+            or (
+                benchmark.models[model].seeded
+                and seed < (args.seeds if model.startswith("udt") else peer_seeds)
+            )
         )
     ]
 
@@ -89,17 +94,30 @@ def main(name: str) -> None:
     parser.add_argument(
         "--models", nargs="+", choices=benchmark.models, default=benchmark.default_models
     )
-    parser.add_argument("--seeds", type=int, default=5, help="for models that have randomness")
+    parser.add_argument(
+        "--seeds", type=int, default=benchmark.default_seeds, help="for models that have randomness"
+    )
     parser.add_argument("--peer-seeds", type=int, help="the same for the peers, if not as many")
     parser.add_argument("--repeats", type=int, default=1, help="for times: medians are reported")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--peer-python", default=sys.executable, help="interpreter of peers that cannot share ours"
     )
+    if benchmark.default_budget:
+        parser.add_argument(
+            "--budget",
+            type=float,
+            default=benchmark.default_budget,
+            help="seconds for a search, its last fit included (%(default)g)",
+        )
+    else:
+        parser.set_defaults(budget=0.0)
     parser.add_argument("--timeout", type=float, default=1200, help="seconds for one run")
     parser.add_argument("--out", type=Path, default=Path("benchmark-runs", name), help="kept runs")
     parser.add_argument("--json", type=Path, help="also write every run's figures to this file")
     args = parser.parse_args()
+    if benchmark.default_budget and not args.budget > 0:
+        parser.error(f"--budget {args.budget:g}: give seconds above 0")
 
     runs = planned(benchmark, args)
     progress = tqdm(runs)

@@ -22,6 +22,7 @@ from metrics import Rows, ratio
 
 WARM_UP_ROWS = 200
 WARM_UP_CALLS = 20
+WARM_UP_SECONDS = 5  # the budget of a warm-up that searches
 LATENCY_ROWS = 1000
 LATENCY_SECONDS = 20  # some peers take half a second a row
 
@@ -77,19 +78,26 @@ def rows_per_second(model: Model, X: Any, n: int, at_least: float = 1.0) -> floa
 
 
 def measure(
-    data: Path, benchmark_name: str, model_name: str, set_name: str, seed: int, threads: int
+    data: Path,
+    benchmark_name: str,
+    model_name: str,
+    set_name: str,
+    seed: int,
+    threads: int,
+    budget: float = 0.0,
 ) -> tuple[dict[str, Any], Rows]:
     """Fit and test one model; return its figures and its scores row by row."""
     benchmark = find(benchmark_name)
     source, contestant = benchmark.sets[set_name], benchmark.models[model_name]
     X, y, X_test, y_test = source.read(data)
     X, y = shuffled(X, y, seed)
-    job = Job(threads, seed, source)
+    job = Job(threads, seed, source, contestant.budgets * budget)
 
     # Compiled code is loaded, and cached if it was not, before the clock starts.
     if contestant.warm_up:
         few = slice(0, WARM_UP_ROWS)
-        warm = contestant.build(job)
+        short = contestant.budgets * min(budget, WARM_UP_SECONDS)
+        warm = contestant.build(job._replace(budget=short))
         warm.fit(take(X, few), y[few])
         warm.predict(take(X, few))
         del warm
@@ -118,6 +126,7 @@ def measure(
         "peak_mb": peak / 1e6,
         "file_mb": size / 1e6,
         "note": getattr(model, "note", ""),
+        **({"budget": job.budget, "found": model.found} if job.budget else {}),
     }, rows
 
 
@@ -130,12 +139,13 @@ def main() -> None:
     parser.add_argument("--set", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--budget", type=float, default=0.0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # every model gets the same cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
     figures, rows = measure(
-        args.data, args.benchmark, args.model, args.set, args.seed, args.threads
+        args.data, args.benchmark, args.model, args.set, args.seed, args.threads, args.budget
     )
     np.savez_compressed(args.out.with_suffix(".npz"), allow_pickle=False, **rows)
     args.out.with_suffix(".json").write_text(json.dumps(figures))

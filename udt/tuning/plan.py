@@ -28,7 +28,7 @@ def make_plan(pilot: Pilot, seconds: float) -> Plan | None:
     """Make a plan for a search of so many seconds, or none where a training takes longer."""
     n = len(pilot.rows)
     if math.isinf(seconds):
-        return Plan(4 if n <= 20_000 else 2 if n <= 50_000 else 1, 1.0, n > 50_000)
+        return Plan(5 if n <= 20_000 else 2 if n <= 50_000 else 1, 1.0, n > 50_000)
     whole = pilot.seconds(n)
     if whole > seconds:
         return None
@@ -38,5 +38,5 @@ def make_plan(pilot: Pilot, seconds: float) -> Plan | None:
         while share * n > 1000 and pilot.seconds(round(share * n)) > left / _FEW:
             share /= 1.5
     n_affordable = left / pilot.seconds(round(share * n))
-    n_stages = 4 if n_affordable > 80 else 2 if n_affordable > 30 else 1
+    n_stages = 5 if n_affordable > 80 else 2 if n_affordable > 30 else 1
     return Plan(n_stages, share, n_stages == 1 and share * n > 10_000)

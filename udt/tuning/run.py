@@ -6,6 +6,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -123,3 +124,15 @@ def best_trial(trials: list[FrozenTrial], seconds: float = math.inf) -> FrozenTr
         if best is None or trial.value > best.value:  # type: ignore[operator]
             best = trial
     return best
+
+
+def noise(trials: list[FrozenTrial]) -> float:
+    """Give the standard error of a trial's gain over the first one, from how folds differ in it.
+
+    All complete trials tell of it together; it is 0 where there is but one fold.
+    """
+    scores = [t.user_attrs["scores"] for t in trials if t.state == TrialState.COMPLETE]
+    if len(scores) < 2 or len(scores[0]) < 2:
+        return 0.0
+    gains = np.subtract(scores[1:], scores[0])
+    return float(np.sqrt(gains.var(axis=1, ddof=1).mean() / gains.shape[1]))

@@ -31,7 +31,7 @@ from udt.tuning.parts import Rows, Scored, make_parts
 from udt.tuning.pilot import fly
 from udt.tuning.plan import Plan, make_plan
 from udt.tuning.result import Tuning
-from udt.tuning.run import Run, best_trial
+from udt.tuning.run import Run, best_trial, noise
 from udt.tuning.space import ANY_DATA, make_space
 from udt.tuning.storage import open_storage, study_name
 from udt.tuning.trials import STEPS, Limits, Objective
@@ -61,8 +61,9 @@ def tune(
     The first trial is the default, the next ones are changes of it that often pay, and those after
     them are proposed by a tree-structured Parzen estimator [1]_. A trial is scored on one fold
     after the other, and goes on only while it is among the better half (asynchronous successive
-    halving [2]_). Some rows are sealed: no trial is trained on them, and none is chosen by them
-    but for one veto: what is worse there than the default does not take its place.
+    halving [2]_). What is found takes the place of the default if it is better by more than the
+    standard error, where there are several folds, and not worse on rows that are sealed: no trial
+    is trained on them, nor chosen by them but for this veto.
 
     The budget covers everything, the last training included. Where the default takes more than a
     third of it, the search is on fewer rows; where it takes more than all of it, there is no
@@ -84,7 +85,7 @@ def tune(
         Trials in all, with those that ``storage`` has. The same ``random_state`` gives the same
         study where there is no ``timeout``, ``n_jobs`` is 1 and ``max_predict_us`` is None.
     cv : int, splitter, iterable or None, default=None
-        How rows that are not sealed are parted, as in scikit-learn. None takes one, two or four of
+        How rows that are not sealed are parted, as in scikit-learn. None takes one, two or all of
         five folds, as rows and time allow.
     max_model_bytes : float or None, default=None
         The most that the model's file may take.
@@ -268,8 +269,7 @@ def _conclude(
         if best is None and limits != _NO_LIMITS:
             raise ValueError(_why_none(study, limits))
         if best is not None and default in trials and default == best_trial([default]):
-            sealed = (trial.user_attrs["sealed"] for trial in (best, default))
-            best = default if next(sealed) < next(sealed) else best
+            best = best if _is_better(best, default, noise(trials)) else default
         changes = {} if best is None else best.user_attrs["changes"]
         estimator = clone(model).set_params(tune=None, **changes)
         estimator.fit(rows.X, rows.y, rows.sample_weight, **validation)
@@ -286,6 +286,12 @@ def _conclude(
         best_trial=None if best is None else best.number,
         seconds=budget.spent,
     )
+
+
+def _is_better(best: FrozenTrial, default: FrozenTrial, error: float) -> bool:
+    """Tell whether a gain is above its standard error, and confirmed by the sealed rows."""
+    gain = best.value - default.value  # type: ignore[operator]
+    return gain > error and best.user_attrs["sealed"] >= default.user_attrs["sealed"]
 
 
 def _warn_of_failures(study: optuna.Study) -> None:
