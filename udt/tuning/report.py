@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from udt.tuning.run import noise
 from udt.tuning.trials import STEPS
 
 if TYPE_CHECKING:
@@ -89,11 +90,6 @@ def _table(table: Table) -> str:
 
 
 def _result(tuning: Tuning, trials: list[FrozenTrial]) -> Section:
-    if tuning.best_params:
-        found = f"Changed: {shown_changes(tuning.best_params)}."
-    else:
-        found = "Nothing was changed: no trial was better than the default."
-    found += "".join(f" {sentence}" for sentence in _passed_over(tuning, trials))
     states = Counter(trial.state.name.lower() for trial in trials)
     number = ", ".join(f"{n} {state}" for state, n in states.most_common())
     how = f"{len(trials)} trials ({number})" if trials else "No search"
@@ -107,7 +103,7 @@ def _result(tuning: Tuning, trials: list[FrozenTrial]) -> Section:
         ],
         right=(1, 2),
     )
-    return Section(f"Tuning: {tuning.metric}", [scores, found, how])
+    return Section(f"Tuning: {tuning.metric}", [scores, _verdict(tuning, trials), how])
 
 
 def _plan(study: optuna.Study, trials: list[FrozenTrial]) -> str:
@@ -128,21 +124,25 @@ def _values(tuning: Tuning, trials: list[FrozenTrial]) -> tuple[str, str]:
     return shown_score(values.get(0)), shown_score(best)
 
 
-def _passed_over(tuning: Tuning, trials: list[FrozenTrial]) -> Iterator[str]:
-    """Say why the trial of the best score was not taken, if it was not."""
+def _verdict(tuning: Tuning, trials: list[FrozenTrial]) -> str:
+    """Say what was changed, and why the trial of the best score was not taken, if it was not."""
+    changes = tuning.best_params
+    verdict = f"Changed: {shown_changes(changes)}." if changes else "Nothing was changed."
     complete = _by_score(trials)
-    if not complete or tuning.best_trial is None or complete[0].number == tuning.best_trial:
-        return
+    taken = next((trial for trial in complete if trial.number == tuning.best_trial), None)
+    if taken is None:
+        return verdict
     top = complete[0]
-    chosen = next(trial for trial in complete if trial.number == tuning.best_trial)
-    if top.value == chosen.value:
-        return
-    reason = "a training on all rows takes too long, or makes a model that is too large"
+    if top.value == taken.value:
+        return verdict if changes else f"{verdict} No trial was better than the default."
+    reason = "a training on all rows takes too long, or makes too large a model"
     if max(top.user_attrs.get("excess", []), default=0) > 0:
         reason = "it does not keep the limits"
-    elif tuning.default_score is not None and top.user_attrs["sealed"] < tuning.default_score:
-        reason = "it is worse than the default on rows that it was not chosen by"
-    yield f"Trial {top.number} has a better score, but {reason}."
+    elif not changes and top.user_attrs["sealed"] < taken.user_attrs["sealed"]:
+        reason = "it is worse than the default on sealed rows"
+    elif not changes:
+        reason = f"the gain is not above its standard error, {noise(trials):.4f}"
+    return f"{verdict} Trial {top.number} has a better score, but {reason}."
 
 
 def _by_score(trials: list[FrozenTrial]) -> list[FrozenTrial]:
