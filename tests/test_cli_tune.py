@@ -208,7 +208,7 @@ def test_limits_that_nothing_keeps(folder, run):
         (["data.csv", "--n-trials", "1", "--model", "no/m.udt"], 2, "--model no/m.udt: that is a"),
         (["data.csv", "--n-trials", "1", "--model", "data.csv"], 2, "would overwrite what is read"),
         (["data.csv", "--n-trials", "1", "--report", "."], 2, "--report .: that is a folder"),
-        (["data.csv", "--n-trials", "1", "--report", "r.pdf"], 1, "ends in .html, .md or .txt"),
+        (["data.csv", "--n-trials", "1", "--report", "r.pdf"], 2, "--report r.pdf: the name of a"),
         (["data.csv", "--n-trials", "1", "--storage", "no/s.db"], 2, "--storage no/s.db: that is"),
         (["data.csv", "--n-trials", "1", "--storage", "./data.csv"], 2, "would overwrite what is"),
         (["data.csv", "--n-trials", "1", "--storage", "bad.db"], 1, "bad.db: cannot be opened"),

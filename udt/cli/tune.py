@@ -33,7 +33,10 @@ def run(args: argparse.Namespace) -> None:
     from udt.tuning.page import check_format, write
 
     if args.report is not None:
-        check_format(args.report)
+        try:
+            check_format(args.report)
+        except ValueError as error:
+            raise UsageError(f"--report {error}") from error
     _check_scoring(args.scoring)
     rows, held_out, about = read_all(args, arguments)
 
