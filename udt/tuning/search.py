@@ -8,8 +8,13 @@ from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
+try:
+    import optuna
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "A search needs the package optuna, which is not installed: `pip install 'udt[tune]'`."
+    ) from error
 import numpy as np
-import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
