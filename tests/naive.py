@@ -206,6 +206,19 @@ def encode_number(
     return entries
 
 
+def crossed_number(x: float, ladders: Sequence[Sequence[float]], seed: int, level: int) -> int:
+    """Hash the knot below a number, on the ladder of a level or, if there is none, the first.
+
+    >>> crossed_number(2.5, [[1.0, 2.0], []], 7, 0) == crossed_number(2.0, [[1.0, 2.0], []], 7, 1)
+    True
+    """
+    if not ladders[level]:
+        level = 0
+    knots = [i for i, knot in enumerate(ladders[level]) if knot <= x]
+    place = 0 if math.isnan(x) else 1 + max(knots, default=0)
+    return int(murmurhash3_32((2 * place + level).to_bytes(4, "little"), seed, positive=True))
+
+
 def encode_row(
     numbers: Sequence[float],
     codes: Sequence[int],
@@ -214,8 +227,10 @@ def encode_row(
     ladders: Sequence[Sequence[Sequence[float]]],
     firsts: Sequence[Sequence[int]],
     ids: dict[int, int],
+    seeds: Sequence[int] = (),
+    crosses: Sequence[tuple[int, int, int]] = (),
 ) -> list[tuple[int, float]]:
-    """List the entries of one row of numbers, categories and lists of them.
+    """List the entries of one row of numbers, categories, lists of them and crosses.
 
     >>> encode_row([], [5], [[5, 6], []], [7, 8], [], [], {5: 0, 8: 1})
     [(0, 1.5), (0, 1.06...), (1, 1.5)]
@@ -227,4 +242,13 @@ def encode_row(
     for items, empty in zip(lists, no_items, strict=True):
         found = items or [empty]
         entries += [(ids[code], 1.5 / math.sqrt(len(found))) for code in found if code in ids]
+    for a, b, level in crosses:
+        parts = [
+            codes[part - len(numbers)]
+            if part >= len(numbers)
+            else crossed_number(numbers[part], ladders[part], seeds[part], level)
+            for part in (a, b)
+        ]
+        code = murmurhash3_32(parts[0].to_bytes(4, "little"), parts[1], positive=True)
+        entries += [(ids[code], 2.25 / math.sqrt(len(crosses)))] if code in ids else []
     return entries

@@ -63,7 +63,7 @@ def make_head(kind, network, optimizer="adagrad", is_exclusive=True, **changes):
     if kind == "mined":
         return MinedHead(network, output, bias, **arguments)
     probes = np.tanh(np.random.default_rng(8).normal(size=(50, N_HIDDEN))).astype(np.float32)
-    others = {"hashing": Hashing(), "steps_a_pass": 10, "probes": lambda: probes}
+    others = {"hashing": Hashing(), "first_interval": 10, "probes": lambda: probes}
     return LSHHead(network, output, bias, **others | arguments)
 
 
@@ -278,7 +278,9 @@ def test_the_number_of_threads_changes_no_bit(kind, is_exclusive, optimizer, mon
 
 @pytest.mark.parametrize("is_exclusive", KINDS)
 @pytest.mark.parametrize(
-    "hashing", [Hashing(), Hashing(n_tables=7), Hashing(n_hashes=1, n_active=20)], ids=str
+    "hashing",
+    [Hashing(), Hashing(n_tables=7), Hashing(n_hashes=1, n_active=20), Hashing(family="simhash")],
+    ids=str,
 )
 def test_passes_lower_the_loss(hashing, is_exclusive):
     settings = settings_of("lsh", max_iter=8, hashing=hashing, hidden_dropout=0.0)
@@ -292,9 +294,11 @@ def test_the_trainer_makes_the_head_that_settings_name():
     with Pool(1) as pool:
         for kind, head in [("mined", MinedHead), ("lsh", LSHHead), ("full", OneVsAllHead)]:
             trainer = loop.Trainer(
-                make_network(), rows, batch.targets, batch.weights, settings_of(kind), 7, pool
-            )
+                make_network(), rows, batch.targets, batch.weights, settings_of(kind, n_hard=7), 7,
+                pool,
+            )  # fmt: skip
             assert type(trainer.head) is head
+            assert kind == "full" or trainer.head.n_hard == 7
             # Room for all logits is taken where they are computed.
             assert trainer.logits.shape[1] == (0 if kind == "lsh" else N_CLASSES)
 
@@ -321,13 +325,36 @@ def rebuilds(n_steps, **arguments):
 
 @pytest.mark.parametrize("steps_a_pass", [1, 100, 640])
 def test_rebuilds_thin_out(steps_a_pass, pool):
-    steps = rebuilds(min(3 * steps_a_pass + 20, 700), steps_a_pass=steps_a_pass, pool=pool)
+    steps = rebuilds(min(3 * steps_a_pass + 20, 700), first_interval=steps_a_pass / 8, pool=pool)
     assert steps[0] == 0
     assert len(steps) > 2
     gaps = np.diff(steps)
     assert (np.diff(gaps) >= -1).all()  # which are rounded
     assert gaps[-1] > gaps[0]
     assert len(steps) < 40
+
+
+def test_intervals_between_rebuilds_begin_as_asked(pool):
+    def steps(first_interval):
+        return rebuilds(40, first_interval=first_interval, pool=pool)
+
+    assert steps(4) == [0, 4, 10, 19, 33]
+    assert steps(39) == [0, 39]
+    assert steps(1e9) == [0]
+    assert steps(0.01) == steps(1.0)  # no more than one build a step
+
+
+def test_a_pass_has_as_many_steps_as_batches():
+    batch = make_batch(False, n=41)
+    settings = settings_of("lsh", batch_size=4, rebuild_interval=0.5)  # eleven steps a pass
+    with Pool(1) as pool:
+        trainer = loop.Trainer(
+            make_network(), (batch.indptr, batch.indices, batch.values), batch.targets,
+            batch.weights, settings, 7, pool,
+        )  # fmt: skip
+        next(trainer.passes(lambda n: None))
+    # Built at steps 0 and 5.5, and next after an interval of one and a half times that.
+    assert trainer.head._next == 6 + 1.5 * 5.5
 
 
 def test_weights_that_are_not_finite_are_no_tables(pool):

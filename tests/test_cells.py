@@ -235,15 +235,19 @@ def tables(draw):
     n_lists = draw(st.integers(0, 2))
     lists = rows(st.lists(few, max_size=4), n_lists)
     no_items = draw(st.lists(few, min_size=n_lists, max_size=n_lists))
-    return n_rows, ladders, numbers, codes, lists, no_items, draw(st.sets(few))
+    seeds = draw(st.lists(CODES, min_size=len(ladders), max_size=len(ladders)))
+    n_parts = len(ladders) + (len(codes[0]) if codes else 0)
+    part = st.integers(0, max(n_parts - 1, 0))
+    crosses = draw(st.lists(st.tuples(part, part, st.integers(0, 1)), max_size=4))
+    crosses = crosses if n_parts else []
+    return n_rows, ladders, numbers, codes, lists, no_items, draw(st.sets(few)), seeds, crosses
 
 
 @settings(max_examples=200)
 @given(table=tables(), scale=st.sampled_from([1.0, 0.25, 3.0]))
 def test_rows_as_their_twin_has_them(table, scale):
-    n_rows, ladders, numbers, codes, lists, no_items, known = table
+    n_rows, ladders, numbers, codes, lists, no_items, known, seeds, crosses = table
     knots, bounds, firsts, n_features = layout(ladders)
-    ids = {code: n_features + n for n, code in enumerate(sorted(known))}
     n_lists = len(no_items)
     flat, list_bounds = [], np.zeros((n_lists, n_rows + 1), dtype=np.int64)
     for j in range(n_lists):
@@ -258,9 +262,18 @@ def test_rows_as_their_twin_has_them(table, scale):
         np.array(flat, dtype=np.uint32),
         np.array(no_items, dtype=np.uint32),
     )
-    state = (knots, bounds, firsts, make_table(ids), np.float32(scale))
+    seeds = np.array(seeds, dtype=np.uint32)
+    crosses = np.array(crosses, dtype=np.int64).reshape(-1, 3)
+    hashes = np.zeros((len(crosses), n_rows), dtype=np.uint32)
+    for rows in ((0, n_rows // 2), (n_rows // 2, n_rows)):
+        cells.cross_codes(*arrays[:2], *rows, knots, bounds, seeds, crosses, hashes)
+    known |= set(hashes[:, ::2].ravel().tolist())  # but not all of them
+    ids = {code: n_features + n for n, code in enumerate(sorted(known))}
+    state = (knots, bounds, firsts, make_table(ids), seeds, crosses, np.float32(scale))
     expected = [
-        naive.encode_row(*row, no_items, ladders, firsts.tolist(), ids)
+        naive.encode_row(
+            *row, no_items, ladders, firsts.tolist(), ids, seeds.tolist(), crosses.tolist()
+        )
         for row in zip(numbers, codes, lists, strict=True)
     ]
     # Whole, and in two blocks.

@@ -173,6 +173,12 @@ def test_bad_arguments_of_train(folder, run, extra, problem):
         (["data.csv", "--test", "none.csv"], "none.csv: No such file"),
         (["stars.csv", "--test", "data.csv"], "'label' does not hold labels of the kind"),
         (["data.csv", "--param", "max_iter=-1"], "max_iter"),
+        (["data.csv", "--param", "hash_family=grid"], "hash_family='grid': give"),
+        (
+            ["data.csv", "--param", "hash_family=tree", "--param", "n_tables=3"],
+            'n_tables=3 and hash_family="tree"',
+        ),
+        (["data.csv", "--param", "rebuild_interval=0"], "rebuild_interval=0: give"),
         (["one.csv"], "class"),
         (["data.xlsx"], "does not tell the format"),
     ],

@@ -117,12 +117,28 @@ def settings_of(model, n_rows, shape, features=TEXT, n_classes=10, **arguments):
         ("head", "full"),
         ("head", None),
         ("head", ["lsh"]),
+        ("n_hard", 0),
+        ("n_hard", 2.5),
+        ("n_hard", True),
         ("n_active", 0),
         ("n_active", 2.5),
         ("n_active", True),
         ("n_hashes", 0),
         ("n_hashes", 11),
         ("n_hashes", "4"),
+        ("hash_family", "minhash"),
+        ("hash_family", ["tree"]),
+        ("hash_family", 3),
+        ("bucket_size", 0),
+        ("bucket_size", 8.0),
+        ("bucket_size", True),
+        ("bucket_size", 10**10),
+        ("rebuild_interval", 0),
+        ("rebuild_interval", -0.5),
+        ("rebuild_interval", float("inf")),
+        ("rebuild_interval", float("nan")),
+        ("rebuild_interval", True),
+        ("rebuild_interval", "pass"),
         ("n_tables", -1),
         ("n_tables", 256),
         ("n_tables", 1.0),
@@ -160,9 +176,14 @@ def test_an_error_names_parameter_value_and_range(name, value):
         ("threshold", "tuned"),
         ("threshold", np.float32(0.25)),
         ("head", "lsh"),
+        ("n_hard", np.int8(1)),
         ("n_active", np.int64(5)),
         ("n_hashes", 10),
         ("n_tables", 255),
+        ("hash_family", np.str_("dwta")),
+        ("bucket_size", np.int16(1)),
+        ("rebuild_interval", Fraction(1, 8)),
+        ("rebuild_interval", 10**9),
         ("sifting", 0.5),
     ],
 )
@@ -175,7 +196,22 @@ def test_values_in_range_pass(name, value):
     sifting = settings.pop("sifting")
     assert sifting is value if name == "sifting" else sifting is None
     assert all(type(setting) in (int, float, bool, str) for setting in settings.values())
-    assert all(size is None or size == int(size) for size in sizes)
+    assert all(size is None or type(size) in (int, str) for size in sizes)
+
+
+@pytest.mark.parametrize("value", ["n_hashes", "n_tables"])
+def test_a_tree_has_no_numbers_of_hashes(value):
+    model = UDTClassifier(hash_family="tree", **{value: 5})
+    with pytest.raises(ValueError, match=rf'{value}=5 and hash_family="tree".*leave {value} out'):
+        defaults.check(model)
+    defaults.check(model.set_params(hash_family="simhash"))
+
+
+def test_codes_of_one_bit_may_be_thirty():
+    defaults.check(UDTClassifier(hash_family="simhash", n_hashes=30))
+    for family, n_hashes in (("simhash", 31), ("dwta", 11), (None, 11)):
+        with pytest.raises(ValueError, match=rf"n_hashes={n_hashes}: give .* 1 to 10 \(to 30"):
+            defaults.check(UDTClassifier(hash_family=family, n_hashes=n_hashes))
 
 
 def test_a_network_needs_a_path():
@@ -383,6 +419,12 @@ def test_crosses_take_the_place_of_the_linear_path(kind, labels):
 def test_sizes_of_tables_are_passed_on():
     model = UDTClassifier(head="lsh", n_active=50, n_hashes=3, n_tables=7)
     assert settings_of(model, 1000, SHAPES[1]).hashing == Hashing(50, 3, 7)
+    model.set_params(hash_family="simhash", bucket_size=9, rebuild_interval=0.5, n_hard=7)
+    settings = settings_of(model, 1000, SHAPES[1])
+    assert settings.hashing == Hashing(50, 3, 7, "simhash", 9)
+    assert (settings.rebuild_interval, settings.n_hard) == (0.5, 7)
+    plain = settings_of(UDTClassifier(), 1000, SHAPES[1])
+    assert (plain.rebuild_interval, plain.n_hard) == (1 / 8, 40)
 
 
 def test_crosses_go_on_whatever_the_head():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
 from udt.compilation import kernel
-from udt.features.hashing import load_u32, murmur3_32
+from udt.features.hashing import load_u32, murmur3_32, murmur3_word
 
 pytestmark = [
     pytest.mark.kernel,
@@ -81,3 +81,9 @@ def test_equal_to_scikit_learn_for_text(text, seed):
 @given(st.binary(max_size=9), st.binary(max_size=5), st.binary(min_size=3, max_size=5))
 def test_bytes_around_the_key_do_not_matter(key, before, after):
     assert murmur(key, 7, before, after) == murmur(key, 7)
+
+
+@given(SEEDS, SEEDS)
+def test_a_word_is_hashed_as_its_bytes(word, seed):
+    key = word.to_bytes(4, "little")
+    assert murmur3_word(np.uint32(word), np.uint32(seed)) == murmur(key, seed)

@@ -94,6 +94,7 @@ def test_tables_train_nearly_as_well_as_all_logits(kind, models, data):
     [
         {"optimizer": "adam"}, {"optimizer": "sgd"}, {"label_smoothing": 0.1}, {"wide": False},
         {"n_tables": 20}, {"n_hashes": 2, "n_active": 300}, {"hidden_size": None},
+        {"hash_family": "simhash"}, {"bucket_size": 3, "rebuild_interval": 1.0},
         {"dropout": 0.1, "hidden_dropout": 0.1},
     ],
     ids=str,
@@ -181,6 +182,45 @@ def test_tables_that_propose_all_labels_give_the_exact_answer(kind, models, data
     # Going back gives what there was: tables follow the parameters, not what was asked before.
     model.set_params(n_active=N_LABELS)
     np.testing.assert_array_equal(model.predict_topk(X_test, 5, approximate=True)[0], labels)
+
+
+def test_what_none_stands_for_gives_the_same_bits():
+    X, _, y = small()
+    plain = make(n_active=20).fit(X, y)
+    told = {"hash_family": "tree", "bucket_size": 8, "rebuild_interval": 1 / 8, "n_hard": 40}
+    assert bits(make(n_active=20, **told).fit(X, y)) == bits(plain)
+    random = make(n_active=20, n_tables=5).fit(X, y)
+    assert bits(make(n_active=20, n_tables=5, hash_family="dwta").fit(X, y)) == bits(random)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"hash_family": "dwta"}, {"hash_family": "simhash"}, {"bucket_size": 2},
+        {"rebuild_interval": 2.0}, {"hash_family": "simhash", "n_hashes": 12}, {"n_hard": 5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_each_option_of_tables_changes_training_and_approximate_answers(option, data):
+    X, Y, X_test, _ = data["label sets"]
+    plain = make(n_active=20, max_iter=1).fit(X, Y)
+    other = make(n_active=20, max_iter=1, **option).fit(X, Y)
+    assert bits(other) != bits(plain)
+    before = plain.predict_topk(X_test, 5, approximate=True)[0]
+    after = plain.set_params(**option).predict_topk(X_test, 5, approximate=True)[0]
+    # Those of a trained network are built once, and gradients are for training.
+    of_training = {"rebuild_interval", "n_hard"}
+    assert np.array_equal(before, after) == (not of_training.isdisjoint(option))
+
+
+@pytest.mark.parametrize("head", ["ova", "lsh"])
+@pytest.mark.parametrize("n_hard", [1, N_LABELS, 10**9])
+def test_any_number_of_hard_labels(head, n_hard, data):
+    X, Y, X_test, Y_test = data["label sets"]
+    model = make(head=head, n_hard=n_hard, max_iter=2).fit(X[:1000], Y[:1000])
+    assert best_is_right(model, X_test, Y_test) > 20 / N_LABELS
+    plain = make(head=head, max_iter=2).fit(X[:1000], Y[:1000])
+    assert bits(model) != bits(plain)
 
 
 def test_few_labels_have_a_recall_of_one():
@@ -591,9 +631,14 @@ def test_rows_that_begin_out_of_range():
         ({"head": "softmax"}, True, 'any number of labels; give "ova"'),
         ({"head": "lsh", "hidden_size": 0}, False, "hashes hidden units"),
         ({"head": "sampled"}, True, "head='sampled': give"),
+        ({"n_hard": 0}, False, "n_hard=0: give"),
         ({"n_active": 0}, True, "n_active=0: give"),
         ({"n_hashes": 11}, False, "n_hashes=11: give"),
         ({"n_tables": 256}, False, "n_tables=256: give"),
+        ({"hash_family": "minhash"}, False, "hash_family='minhash': give"),
+        ({"hash_family": "tree", "n_tables": 2}, True, 'n_tables=2 and hash_family="tree"'),
+        ({"bucket_size": 0}, False, "bucket_size=0: give"),
+        ({"rebuild_interval": 0.0}, True, "rebuild_interval=0.0: give"),
     ],
 )
 def test_parameters_that_do_not_fit_leave_an_estimator_as_it_was(

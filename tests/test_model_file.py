@@ -40,6 +40,7 @@ def make_partial(X, y, **parameters):
     return model.partial_fit(X[half:], y[half:])
 
 
+TABLES = {"hash_family": "simhash", "bucket_size": 4, "rebuild_interval": 0.5, "n_hard": 3}
 MODELS = {
     "texts": lambda: make().fit(TEXTS, LABELS),
     "texts without a linear path": lambda: make(wide=False).fit(TEXTS, LABELS),
@@ -50,11 +51,15 @@ MODELS = {
     "a table": lambda: make(columns=COLUMNS).fit(ROWS, LABELS),
     "a table with tokens": lambda: make(columns=COLUMNS, tokenizer="wordpiece").fit(ROWS, LABELS),
     "a table in parts": lambda: make_partial(ROWS, LABELS, columns=COLUMNS),
+    "crossed columns": lambda: make_partial(
+        ROWS, LABELS, columns=COLUMNS, n_bins=9, crosses=[("count", "day"), ("colour", "count")]
+    ),
     "texts in parts": lambda: make_partial(TEXTS, LABELS),
     "sets of labels": lambda: make(threshold="tuned", validation_fraction=0.4).fit(ROWS, SETS),
     "an indicator": lambda: make(class_weight={0: 2.0}, threshold=0.3).fit(TEXTS, INDICATOR),
     "texts with crosses": lambda: make(head="lsh", hidden_size=8).fit(TEXTS, LABELS),
     "sets with crosses": lambda: make(head="lsh", hidden_size=8, n_tables=3).fit(ROWS, SETS),
+    "sets with other tables": lambda: make(head="lsh", hidden_size=8, **TABLES).fit(ROWS, SETS),
 }
 
 
@@ -117,7 +122,15 @@ def test_a_model_comes_back_whole(kind, models, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["texts", "a table", "a table in parts", "ready features", "weighted ready features"]
+    "kind",
+    [
+        "texts",
+        "a table",
+        "a table in parts",
+        "crossed columns",
+        "ready features",
+        "weighted ready features",
+    ],
 )
 def test_a_loaded_model_goes_on(kind, models, tmp_path):
     model, X = get(models, kind), rows_of(kind)
@@ -131,6 +144,13 @@ def test_a_loaded_model_goes_on(kind, models, tmp_path):
     assert loaded.network_.wide.shape == here.network_.wide.shape
     again = clone(loaded).fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), clone(model).fit(X, y).predict_proba(X))
+
+
+def test_a_file_from_before_a_parameter_was_there(models, tmp_path):
+    path, meta, arrays = parts(models, "sets with crosses", tmp_path)
+    params = {name: value for name, value in meta["params"].items() if name not in TABLES}
+    write_model(path, meta | {"params": params}, arrays)
+    assert udt.load(path).get_params() == get(models, "sets with crosses").get_params()
 
 
 def test_a_tokenizer_is_within_the_file(tmp_path):
@@ -207,7 +227,9 @@ def test_arrays_of_another_shape_do_not_fit_together(kind, change, models, tmp_p
     path, meta, arrays = parts(models, kind, tmp_path)
     for name, array in arrays.items():
         # These two and the rows of the weights are as long as they are: shorter ones are sound.
-        is_free = re.search(r"rare|class_rows|knots|wide$|embedding$|labels|tokenizer|probes", name)
+        is_free = re.search(
+            r"rare|class_rows|knots|cells.crosses|wide$|embedding$|labels|tokenizer|probes", name
+        )
         if not array.size or (is_free and change in ("one less", "one more")):
             continue
         if re.search("label|tokenizer", name) and change != "another dtype":
@@ -230,6 +252,16 @@ def test_numbers_that_point_beyond_an_array(name, value, models, tmp_path):
         if name == "text.0.buckets_" and 0 <= value < meta["features"]["n_buckets"][0]:
             continue
         assert "do not fit together" in refuses(path, meta, arrays | {name: changed})
+
+
+@pytest.mark.parametrize("value", [-(2**62), -1, 1 << 20, 2**62])
+def test_crossed_columns_that_are_not_there(value, models, tmp_path):
+    path, meta, arrays = parts(models, "crossed columns", tmp_path)
+    for at in range(3):
+        changed = arrays["cells.crosses"].copy()
+        changed[-1, at] = value
+        message = refuses(path, meta, arrays | {"cells.crosses": changed})
+        assert "do not fit together" in message
 
 
 def crossed(models, tmp_path):
@@ -293,7 +325,7 @@ def test_knots_that_are_not_finite(value, models, tmp_path):
 @given(data=st.data())
 def test_any_change_of_a_number_is_refused_or_harmless(data, models, tmp_path):
     """Kernels trust the arrays: what is let through must not make them read beyond one."""
-    kind = data.draw(st.sampled_from(["a table in parts", "sets with crosses"]))
+    kind = data.draw(st.sampled_from(["a table in parts", "crossed columns", "sets with crosses"]))
     path, meta, arrays = parts(models, kind, tmp_path)
     name = data.draw(st.sampled_from(sorted(n for n in arrays if arrays[n].size)))
     assume(not name.startswith("label"))

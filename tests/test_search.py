@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from udt.lsh.hashing import Hashing
+from udt.lsh.families import DWTA, SimHash
+from udt.lsh.hashing import Hashing, make_tables
+from udt.lsh.sizing import size_tables
+from udt.lsh.trees import CentreTree
 from udt.network.active import DEPTH, LEVELS
 from udt.network.model import N_RANKED, SparseNetwork, largest
 from udt.network.search import Search
@@ -87,8 +90,12 @@ def test_more_classes_than_are_ranked(k):
 
 
 @pytest.mark.parametrize(
-    "hashing", [Hashing(), Hashing(n_active=100), Hashing(n_active=100, n_tables=20)], ids=str
-)
+    "hashing", [
+        Hashing(), Hashing(n_active=100), Hashing(n_active=100, n_tables=20),
+        Hashing(n_active=100, family="simhash"), Hashing(n_active=100, bucket_size=2),
+    ],
+    ids=str,
+)  # fmt: skip
 def test_few_classes_give_most_of_the_answer(hashing):
     network = make_network(3000)
     answer = search(network, 5, hashing)
@@ -143,8 +150,60 @@ def test_rows_without_features_and_one_row():
     assert search(network, 4, rows=nothing)[0].shape == (0, 4)
 
 
+FAMILIES = {
+    None: (CentreTree, 8, 64),
+    "tree": (CentreTree, 8, 64),
+    "dwta": (DWTA, 3, None),
+    "simhash": (SimHash, 1, None),
+}
+
+
+@pytest.mark.parametrize("bucket_size", [None, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tables_are_of_the_family_and_bucket_size_asked_for(family, bucket_size):
+    kind, size, cap = FAMILIES[family]
+    tables, n_active = make_tables(Hashing(100, None, None, family, bucket_size), 1000, 12, 5)
+    assert n_active == 100
+    assert type(tables.family) is kind
+    if kind is CentreTree:
+        assert tables.family.leaf_size == (bucket_size or size)
+        assert tables.bucket_cap == (cap if bucket_size is None else 8 * bucket_size)
+    else:
+        sizes = size_tables(1000, 100, bits=size)
+        assert sizes[:2] == (tables.family.K, tables.family.L)
+        assert tables.bucket_cap == (bucket_size or sizes.bucket_cap)
+
+
+@pytest.mark.parametrize("family", [None, "dwta", "simhash"])
+def test_numbers_of_hashes_alone_mean_dwta(family):
+    tables, _ = make_tables(Hashing(None, 2, None, family), 1000, 12, 5)
+    assert type(tables.family) is (SimHash if family == "simhash" else DWTA)
+    assert tables.family.K == 2
+    tables, _ = make_tables(Hashing(None, None, 9, family), 1000, 12, 5)
+    assert tables.family.L == 9
+
+
+def test_a_smaller_bucket_of_random_tables_adds_less():
+    network = make_network(3000)
+    weights = network.output
+    found = []
+    for bucket_size in (None, 2):
+        tables, n_active = make_tables(Hashing(500, 1, 4, "dwta", bucket_size), 3000, 12, 5)
+        tables.rebuild(weights)
+        found.append(tables.rank(tables.hash(weights[:50]), n_active).sizes.mean())
+    assert found[1] <= 8 < found[0]
+
+
 @pytest.mark.parametrize("n_classes", [1, 2, 17])
-@pytest.mark.parametrize("hashing", [Hashing(), Hashing(n_tables=2), Hashing(n_active=1)], ids=str)
+@pytest.mark.parametrize(
+    "hashing",
+    [
+        Hashing(), Hashing(n_tables=2), Hashing(n_active=1), Hashing(family="simhash"),
+        Hashing(bucket_size=1), Hashing(family="dwta", bucket_size=1),
+        Hashing(bucket_size=10**9), Hashing(family="simhash", bucket_size=10**9),
+    ],
+    ids=str,
+)  # fmt: skip
 def test_very_few_classes(n_classes, hashing):
     network = make_network(n_classes, 64)
     answer = search(network, 1, hashing)

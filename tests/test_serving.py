@@ -198,6 +198,15 @@ def test_one_row_of_a_table_with_other_networks(parameters):
     agree(model, make_rows([*COLUMNS], 10, seed=1) + odd_rows([*COLUMNS])[::5])
 
 
+@pytest.mark.parametrize("names", [["number", "flag"], ["date", "title"], [*COLUMNS]], ids="+".join)
+@pytest.mark.parametrize("crosses", [True, 3])
+def test_one_row_of_a_table_with_crossed_columns(names, crosses):
+    model = fit_rows(names, crosses=crosses, n_bins=100, min_df=1)
+    assert len(model.featurizer_.cells_.crosses) >= 1
+    agree(model, make_rows(names, 40, seed=1))
+    agree(model, odd_rows(names))
+
+
 @pytest.fixture(scope="module")
 def mixed():
     return fit_rows([*COLUMNS])

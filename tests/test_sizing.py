@@ -67,6 +67,21 @@ def test_trees_can_be_made_and_take_the_memory_that_was_told(n_neurons, n_weight
     assert (found.sizes >= min(sizes.n_active, n_neurons) * 0.9).all()
 
 
+@pytest.mark.parametrize("leaf_size", [1, 5, 64, 10**6])
+def test_leaves_of_any_size_hold_as_many_candidates_as_asked_for(leaf_size):
+    sizes = size_tree(1000, 8, 100, leaf_size)
+    assert sizes.leaf_size == leaf_size
+    assert sizes.n_probes * leaf_size >= 200
+    tree = CentreTree(sizes.n_features, 1000, sizes.n_probes, leaf_size)
+    tables = HashTables(tree, 1000, sizes.bucket_cap)
+    weights = np.random.default_rng(0).normal(size=(1000, 8)).astype(np.float32)
+    tables.rebuild(weights)
+    assert sizes.n_probes <= tree.n_buckets
+    found = tables.rank(tables.hash(weights[:20]), sizes.n_active)
+    assert found.sizes.min() >= 90
+    assert size_tree(1000, 8, 100, 8) == size_tree(1000, 8, 100)
+
+
 def test_as_many_candidates_as_asked_for():
     assert size_tree(10_000, 8, n_active=50).n_active == 50
     assert size_tree(10_000, 8, n_active=10**6).n_active == 10_000
@@ -105,6 +120,7 @@ def test_available_memory(monkeypatch, tmp_path):
      (lambda: size_tree(0, 1), "n_neurons=0"),
      (lambda: size_tree(1, 0), "n_weights=0"),
      (lambda: size_tree(1, 1, 0), "n_active=0"),
+     (lambda: size_tree(1, 1, 1, 0), "leaf_size=0"),
      (lambda: rows_between_rebuilds(1, 0), "n_active=0")],
 )  # fmt: skip
 def test_impossible_sizes_are_refused(size, message):

@@ -374,4 +374,4 @@ def test_without_optuna_a_message_says_what_to_install():
                 print(error)
         """
     )
-    assert told.count("needs the package optuna: run `pip install 'udt[tune]'`") == 3
+    assert told.count("needs the package optuna, which is not installed: `pip install 'udt[") == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -57,6 +57,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     word_ngrams, char_ngrams, min_df, n_buckets, strip_accents, tokenizer
         See `HashingFeaturizer`; not used if ``X`` is a sparse matrix. ``min_df`` holds for
         categories too.
+    n_bins, crosses
+        Bins of numbers, and pairs of columns to cross: see `TableFeaturizer`. Crosses take time and
+        memory, and pay where the class follows from two columns together.
     sparse_weighting : {"tfidf", "l2"} or None, default=None
         What to do with ready features, the rows of a sparse matrix: "tfidf" takes them as counts of
         terms, weighs them by inverse document frequency and normalises rows, as scikit-learn's
@@ -105,15 +108,30 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     head : {"auto", "softmax", "ova", "lsh"}, default="auto"
         How the output layer learns. "softmax" is for rows with one label each, "ova" (one-vs-all)
         for any number of labels; from 1000 labels on, its gradients are those of the true and the
-        40 most probable labels of a row. "lsh" computes nothing but the logits of classes that
-        hash tables propose [5]_. "auto" takes "lsh" from 8192 classes on, or 32768 labels of which
-        rows may have any number.
+        ``n_hard`` most probable labels of a row. "lsh" computes nothing but the logits of classes
+        that hash tables propose [5]_. "auto" takes "lsh" from 8192 classes on, or 32768 labels of
+        which rows may have any number.
+    n_hard : int or None, default=None
+        Wrong classes a row that get gradients where few of many are active: those with the largest
+        logits, beside a few at random. None takes 40; fewer take less time.
     n_active : int or None, default=None
         Classes a row that hash tables propose. None takes ``4 * sqrt(n_classes)``.
+    hash_family : {"tree", "dwta", "simhash"} or None, default=None
+        How classes get into tables. "tree": one table has the leaves of a tree of k-means over
+        their weights, which finds more in less time and memory than random functions do. Those are
+        "dwta", densified winner-take-all [7]_, and "simhash", signs of random projections [8]_.
+        None takes "dwta" where ``n_hashes`` or ``n_tables`` is given, else "tree".
     n_hashes, n_tables : int or None, default=None
-        With one of these, random functions (densified winner-take-all) hash ``n_hashes`` codes for
-        each of ``n_tables`` tables. Without them one table has the leaves of a tree of k-means,
-        which finds more in less time and memory; see `udt.lsh`.
+        Codes that a random family joins to the number of a bucket (up to 10, of "simhash" 30), and
+        its tables (up to 255). None follows the number of classes and ``n_active``.
+    bucket_size : int or None, default=None
+        Classes a bucket: the mean of a leaf of the tree (None: 8; smaller ones find more and take
+        longer), or the most that one bucket of a random family adds to a row's candidates (None:
+        four times the mean that is needed).
+    rebuild_interval : float or None, default=None
+        Passes until tables are built for the second time (None: 1/8). Each interval after it is 1.5
+        times as long as the one before, as weights change less and less. From ``max_iter`` on,
+        tables stay as they were at the start. For training alone: `predict_topk` builds its own.
     threshold : float or "tuned", default=0.5
         Probability from which on `predict` gives a label, where rows may have any number of them.
         Those of rare labels lean to yes: in training, rows that have one count up to four times,
@@ -206,6 +224,9 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
     .. [5] B. Chen et al., "SLIDE: in defense of smart algorithms over hardware acceleration for
        large-scale deep learning systems", MLSys 2020.
     .. [6] S. Gupta et al., "Deep learning with limited numerical precision", ICML 2015.
+    .. [7] B. Chen, A. Shrivastava, "Densified winner take all (WTA) hashing for sparse datasets",
+       UAI 2018.
+    .. [8] M. Charikar, "Similarity estimation techniques from rounding algorithms", STOC 2002.
 
     Examples
     --------
@@ -235,6 +256,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         n_buckets: int | None = None,
         strip_accents: bool = False,
         tokenizer: Any = None,
+        n_bins: int | None = None,
+        crosses: bool | int | Sequence[tuple[str, str]] = False,
         sparse_weighting: str | None = None,
         hidden_size: int | None = None,
         hidden_rate: float | None = None,
@@ -247,9 +270,13 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         batch_size: int | None = None,
         optimizer: str = "adagrad",
         head: str = "auto",
+        n_hard: int | None = None,
         n_active: int | None = None,
+        hash_family: str | None = None,
         n_hashes: int | None = None,
         n_tables: int | None = None,
+        bucket_size: int | None = None,
+        rebuild_interval: float | None = None,
         learning_rate_init: float | None = None,
         threshold: float | str = 0.5,
         tune: str | int | None = None,
@@ -270,6 +297,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.n_buckets = n_buckets
         self.strip_accents = strip_accents
         self.tokenizer = tokenizer
+        self.n_bins = n_bins
+        self.crosses = crosses
         self.sparse_weighting = sparse_weighting
         self.hidden_size = hidden_size
         self.hidden_rate = hidden_rate
@@ -282,9 +311,13 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.head = head
+        self.n_hard = n_hard
         self.n_active = n_active
+        self.hash_family = hash_family
         self.n_hashes = n_hashes
         self.n_tables = n_tables
+        self.bucket_size = bucket_size
+        self.rebuild_interval = rebuild_interval
         self.learning_rate_init = learning_rate_init
         self.threshold = threshold
         self.tune = tune
@@ -636,6 +669,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
             strip_accents=self.strip_accents,
             tokenizer=self.tokenizer,
             weighting="information",
+            n_bins=self.n_bins,
+            crosses=self.crosses,
             n_jobs=self.n_jobs,
         )
 
@@ -782,8 +817,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         """Give tables of the classes, built at the first call and again for other sizes."""
         from udt.network.search import Search
 
-        tuned = self._tuned()
-        hashing = Hashing(tuned.n_active, tuned.n_hashes, tuned.n_tables)
+        hashing = defaults.hashing(self._tuned())
         kept: tuple[Hashing, Search] | None = getattr(self, "_search", None)
         if kept is None or kept[0] != hashing:
             if self.network_.has_wide or not self.network_.n_hidden:

@@ -34,6 +34,10 @@ MINED_LABELS = 1000
 MAX_WIDE_WEIGHTS = 1 << 25
 #: Rate of the steps of gradient descent that crosses take.
 CROSS_RATE = 1.0
+#: Wrong classes of a row that get gradients, where few of many are active: the hardest.
+N_HARD = 40
+#: Passes until hash tables are built for the second time.
+REBUILD_INTERVAL = 1 / 8
 #: Embeddings of n-grams start so small that tanh starts out linear, those of numbers do not. Where
 #: classes start from averages, these must tell rows apart.
 TEXT_RANGE, CELLS_RANGE, AVERAGES_RANGE = 0.03, 1.0, 0.3
@@ -83,9 +87,22 @@ def check(model: UDTClassifier) -> None:
         ),
         ("n_iter_no_change", False, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
         ("verbose", False, "0, 1 or 2", lambda v: isinstance(v, bool) or _is_int(v, 0, 10**9)),
+        ("n_hard", True, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
         ("n_active", True, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
-        ("n_hashes", True, "a whole number from 1 to 10", lambda v: _is_int(v, 1, 10)),
+        (
+            "hash_family", True, '"tree", "dwta" or "simhash"',
+            lambda v: isinstance(v, str) and v in ("tree", "dwta", "simhash"),
+        ),
+        (
+            "n_hashes", True, 'a whole number from 1 to 10 (to 30 with hash_family="simhash")',
+            lambda v: _is_int(v, 1, 30 if model.hash_family == "simhash" else 10),
+        ),
         ("n_tables", True, "a whole number from 1 to 255", lambda v: _is_int(v, 1, 255)),
+        ("bucket_size", True, "a whole number from 1 on", lambda v: _is_int(v, 1, 10**9)),
+        (
+            "rebuild_interval", True, "a positive number of passes, up to 1e9",
+            lambda v: _is_real(v) and 0 < v <= 1e9,
+        ),
         (
             "head", False, '"auto", "softmax", "ova" or "lsh"',
             lambda v: isinstance(v, str) and v in ("auto", "softmax", "ova", "lsh"),
@@ -110,6 +127,13 @@ def check(model: UDTClassifier) -> None:
         raise ValueError(f"{name}={value!r}: give {expected}{also}.")
     if model.hidden_size == 0 and model.wide is False:
         raise ValueError("hidden_size=0 and wide=False leave no network: give at least one path.")
+    if model.hash_family == "tree":
+        for name in ("n_hashes", "n_tables"):
+            if getattr(model, name) is not None:
+                raise ValueError(
+                    f'{name}={getattr(model, name)} and hash_family="tree": a tree is one table of '
+                    f'one hash; leave {name} out, or give hash_family="dwta" or "simhash".'
+                )
 
 
 def head(model: UDTClassifier, target: Targets) -> str:
@@ -238,9 +262,19 @@ def settings(
         rates_fall=not is_partial,
         head=kind,
         cross_rate=0.0 if kind == "full" or model.wide is False else CROSS_RATE,
-        hashing=Hashing(model.n_active, model.n_hashes, model.n_tables),
+        hashing=hashing(model),
+        rebuild_interval=_first(model.rebuild_interval, REBUILD_INTERVAL),
+        n_hard=int(model.n_hard or N_HARD),
         sifting=float(model.sifting) if isinstance(model.sifting, Real) else model.sifting,
     )
+
+
+def hashing(model: UDTClassifier) -> Hashing:
+    """Give what was asked for of hash tables."""
+    sizes = (model.n_active, model.n_hashes, model.n_tables, model.bucket_size)
+    n_active, n_hashes, n_tables, bucket_size = (v if v is None else int(v) for v in sizes)
+    family = None if model.hash_family is None else str(model.hash_family)
+    return Hashing(n_active, n_hashes, n_tables, family, bucket_size)
 
 
 def _is_binary(target: Targets) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,15 +189,23 @@ def _write_features(
         if text.tokenizer_ is not None:
             utf8 = text.tokenizer_.encode()
             arrays[f"text.{i}.tokenizer_"] = np.frombuffer(utf8, np.uint8)
-    cells = featurizer.cells_
-    if cells is not None:
-        arrays.update({f"cells.{name}": getattr(cells, name) for name in _CELL_ARRAYS})
-        if is_small:
-            arrays["cells.hash_ids"] = pack(cells.hash_ids, cells.n_features)
-        if cells.rare is not None and not is_small:
-            arrays["cells.rare"] = cells.rare
-        meta["cells"] = persistence.plain({name: getattr(cells, name) for name in _CELL_NUMBERS})
+    if featurizer.cells_ is not None:
+        meta["cells"] = _write_cells(featurizer.cells_, arrays, is_small)
     return meta
+
+
+def _write_cells(
+    cells: CellEncoder, arrays: dict[str, Array], is_small: bool
+) -> dict[str, int | float]:
+    arrays.update({f"cells.{name}": getattr(cells, name) for name in _CELL_ARRAYS})
+    if is_small:
+        arrays["cells.hash_ids"] = pack(cells.hash_ids, cells.n_features)
+    if len(cells.crosses):
+        arrays["cells.crosses"] = cells.crosses
+    if cells.rare is not None and not is_small:
+        arrays["cells.rare"] = cells.rare
+    plain = persistence.plain({name: getattr(cells, name) for name in _CELL_NUMBERS})
+    return cast("dict[str, int | float]", plain)
 
 
 def _read_features(
@@ -268,6 +276,11 @@ def _read_cells(
         packed = arrays["cells.hash_ids"]
         cells.hash_ids = unpack(packed, len(cells.hashes), cells.n_features)
     cells.rare = arrays.get("cells.rare")
+    cells.crosses = arrays.get("cells.crosses", cells.crosses)
+    n_parts = cells.n_numbers() + sum(role in ("category", "flag") for role in cells.roles)
+    _check(cells.crosses.ndim == 2 and cells.crosses.shape[1] == 3)
+    _check(_is_within(cells.crosses[:, :2], n_parts, np.int64))
+    _check(_is_within(cells.crosses[:, 2], 2, np.int64))
     n = cells.n_numbers()
     _check(cells.firsts.shape == (n, 6) and cells.bounds.shape == (n, 4, 2))
     _check(cells.hashes.ndim == 1 and cells.hashes.shape == cells.hash_ids.shape)

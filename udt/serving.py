@@ -73,7 +73,7 @@ def text_logits(
 def cells_row(
     raw: Array, is_date: Array, data: Array, offsets: Array, seeds: Array, list_seeds: Array,
     list_ends: Array, no_items: Array, knots: Array, bounds: Array, firsts: Array, table: Array,
-    scale: float,
+    number_seeds: Array, cell_crosses: Array, scale: float,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
     """Give the cells of one row as CSR, from its numbers and dates and its strings in UTF-8.
 
@@ -102,21 +102,22 @@ def cells_row(
             item_codes[j] = murmur3_32(data, offsets[n + j], offsets[n + j + 1], list_seeds[i])
         begin = list_ends[i] - n
     return encode_rows(
-        numbers, codes, list_bounds, item_codes, no_items, 0, 1, knots, bounds, firsts, table, scale
-    )
+        numbers, codes, list_bounds, item_codes, no_items, 0, 1, knots, bounds, firsts, table,
+        number_seeds, cell_crosses, scale,
+    )  # fmt: skip
 
 
 @kernel
 def cells_logits(
     raw: Array, is_date: Array, data: Array, offsets: Array, seeds: Array, list_seeds: Array,
     list_ends: Array, no_items: Array, knots: Array, bounds: Array, firsts: Array, table: Array,
-    scale: float, wide: Weights, embedding: Weights, output: Weights, bias: Array,
-    crosses: Weights, cross_starts: Array,
+    number_seeds: Array, cell_crosses: Array, scale: float, wide: Weights, embedding: Weights,
+    output: Weights, bias: Array, crosses: Weights, cross_starts: Array,
 ) -> Array:  # fmt: skip
     """Give the logits of one row without text."""
     indptr, indices, values = cells_row(
         raw, is_date, data, offsets, seeds, list_seeds, list_ends, no_items, knots, bounds, firsts,
-        table, scale,
+        table, number_seeds, cell_crosses, scale,
     )  # fmt: skip
     return row_logits(indptr, indices, values, wide, embedding, output, bias, crosses, cross_starts)
 

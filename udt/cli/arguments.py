@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import inspect
-import json
-from collections.abc import Callable
 from typing import Any
 
-__all__ = ["UsageError", "column_roles", "make_parser", "parameters"]
+from udt.cli.kinds import above_0, at_least, budget, label_delimiter, seconds, share
+
+__all__ = ["UsageError", "make_parser"]
 
 _EXAMPLES = """\
 examples:
@@ -17,6 +15,7 @@ examples:
   udt train reviews.csv --model reviews.udt
   udt predict reviews.udt new.csv --proba
   udt evaluate reviews.udt test.csv
+  udt tune reviews.csv --timeout 60s --model tuned.udt
   udt quantize reviews.udt small.udt --test test.csv
 
 `udt COMMAND --help` tells more, and gives examples of each command.
@@ -28,6 +27,7 @@ examples:
   udt train shop.jsonl --columns title=text,tags=categories,price=number --model shop.udt
   udt train posts.tsv --ignore id --label topics --label-delimiter ' ' --model topics.udt
   udt train train.txt --format xmc --test test.txt --model products.udt
+  udt train reviews.csv --tune 60s --model reviews.udt
 
 All columns but the label are learned from; what each one holds is found out (see `udt inspect`)
 unless --columns tells. A table with one column besides the label holds text. --format xmc is for
@@ -56,6 +56,19 @@ examples:
 
 A model of sparse rows (--format xmc) is measured by the ranking of labels: precision, propensity-
 scored precision (psp), nDCG and recall of the first 1, 3 and 5.
+"""
+_TUNE_EXAMPLES = """\
+examples:
+  udt tune reviews.csv --timeout 60s --model reviews.udt
+  udt tune people.csv --target income --timeout 5m --storage study.db --report people.html
+  udt tune people.csv --target income --scoring roc_auc --cv 5 --n-trials 50
+  udt tune intents.parquet --text question --timeout 5m --max-model-bytes 2e6 --model small.udt
+
+The first trial is the default; what is set with --param is not searched. Both scores that are
+printed are on rows that no trial was trained on, and the time is that of the search and of the last
+training, on all rows. With --storage, the same command goes on where the last one ended, and
+several can run at a time. Ctrl-C ends the search, and what was best until then is trained. Needs
+optuna: pip install 'udt[tune]'.
 """
 _QUANTIZE_EXAMPLES = """\
 examples:
@@ -99,6 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"udt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_tune(commands)
     _add_predict(commands)
     _add_evaluate(commands)
     _add_quantize(commands)
@@ -108,12 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_train(commands: Any) -> None:
     train = _command(commands, "train", "learn from labelled rows, write a model", _TRAIN_EXAMPLES)
-    train.add_argument(
-        "data", metavar="DATA", help="CSV, TSV, Parquet or JSON lines; - is stdin (CSV)"
-    )
-    _add_column_options(train)
-    _add_table_options(train, sparse=True)
-    _add_label_options(train)
+    _add_training_data(train)
     train.add_argument("--model", required=True, metavar="FILE", help="where to save, e.g. my.udt")
     train.add_argument(
         "--valid",
@@ -122,29 +131,102 @@ def _add_train(commands: Any) -> None:
     )
     train.add_argument("--test", metavar="FILE", help="rows to measure the model on at the end")
     train.add_argument(
+        "--tune",
+        type=budget,
+        metavar="BUDGET",
+        help='search for better parameters before: a time such as "60s" or "5m", or a number of '
+        "trials (`udt tune` tells more of what it finds)",
+    )
+    _add_parameters(train)
+    train.add_argument("--quiet", action="store_true", help="no progress, no messages but errors")
+    train.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def _add_tune(commands: Any) -> None:
+    tune = _command(commands, "tune", "search for better parameters", _TUNE_EXAMPLES)
+    _add_training_data(tune)
+    tune.add_argument(
+        "--timeout", type=seconds, metavar="TIME", help='the most time, e.g. "60s", "5m" or "1h"'
+    )
+    tune.add_argument(
+        "--n-trials",
+        type=at_least(1),
+        metavar="N",
+        help="the most trials, with those that --storage has",
+    )
+    tune.add_argument(
+        "--scoring",
+        metavar="NAME",
+        help="a scorer of scikit-learn, e.g. f1_macro (default: accuracy; with many labels a row "
+        "micro-averaged F1)",
+    )
+    tune.add_argument(
+        "--cv", type=at_least(2), metavar="K", help="folds (default: as rows and time allow)"
+    )
+    tune.add_argument(
+        "--max-model-bytes", type=above_0, metavar="N", help="the most that a model's file takes"
+    )
+    tune.add_argument(
+        "--max-predict-us",
+        type=above_0,
+        metavar="US",
+        help="the most microseconds that it takes to label one row alone",
+    )
+    tune.add_argument(
+        "--storage",
+        metavar="FILE",
+        help="where to keep the trials: a database (*.db), a journal (other names) or a URL",
+    )
+    tune.add_argument(
+        "--workers",
+        type=at_least(1),
+        metavar="N",
+        help="trials at a time, which share the threads (default: 1)",
+    )
+    tune.add_argument("--model", metavar="FILE", help="where to save what was found")
+    tune.add_argument("--test", metavar="FILE", help="rows to measure what was found on")
+    tune.add_argument(
+        "--report",
+        metavar="FILE",
+        help="a page of what was tried: *.html with plots (needs matplotlib), *.md or *.txt",
+    )
+    _add_parameters(tune)
+    tune.add_argument("--quiet", action="store_true", help="no progress, no messages but errors")
+    tune.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def _add_training_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data", metavar="DATA", help="CSV, TSV, Parquet or JSON lines; - is stdin (CSV)"
+    )
+    _add_column_options(parser)
+    _add_table_options(parser, sparse=True)
+    _add_label_options(parser)
+
+
+def _add_parameters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--param",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="a parameter of udt.UDTClassifier; VALUE is JSON or plain text (repeatable)",
     )
-    train.add_argument(
+    parser.add_argument(
         "--sifting",
-        type=_share(from_0=False),
+        type=share(from_0=False),
         metavar="SHARE",
         help="train on about this share of rows in each pass, the hardest, e.g. 0.6",
     )
-    train.add_argument(
+    parser.add_argument(
         "--dtype",
         choices=("float32", "bfloat16"),
         help="how weights are stored (default: float32); bfloat16 takes half the memory",
     )
-    train.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
-    train.add_argument(
+    parser.add_argument("--n-jobs", type=int, metavar="N", help="threads (default: all cores)")
+    parser.add_argument(
         "--random-state", type=int, metavar="S", help="seed, for the same model again"
     )
-    train.add_argument("--quiet", action="store_true", help="no progress, no messages but errors")
-    train.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def _add_predict(commands: Any) -> None:
@@ -156,11 +238,11 @@ def _add_predict(commands: Any) -> None:
     )
     _add_text_option(predict)
     _add_table_options(predict, lines=True, sparse=True)
-    predict.add_argument("--top", type=_at_least(1), metavar="K", help="the K likeliest labels")
+    predict.add_argument("--top", type=at_least(1), metavar="K", help="the K likeliest labels")
     predict.add_argument("--proba", action="store_true", help="add probabilities")
     predict.add_argument(
         "--label-delimiter",
-        type=_label_delimiter,
+        type=label_delimiter,
         default=" ",
         metavar="C",
         help="what to put between many labels of a row (default: a space)",
@@ -189,13 +271,13 @@ def _add_quantize(commands: Any) -> None:
     )
     quantize.add_argument(
         "--block",
-        type=_at_least(8),
+        type=at_least(8),
         metavar="N",
         help="about how many weights share a scale (default: 128, or 64 with 4 bits)",
     )
     quantize.add_argument(
         "--prune",
-        type=_share(from_0=True),
+        type=share(from_0=True),
         default=0.0,
         metavar="SHARE",
         help="share of the n-grams to drop, e.g. 0.5 (default: 0)",
@@ -214,7 +296,9 @@ def _add_inspect(commands: Any) -> None:
     show.add_argument("file", metavar="FILE", help="a data file, - for stdin, or a .udt file")
     _add_column_options(show)
     _add_table_options(show)
-    show.add_argument("--label", metavar="COL", help="name of the label column (default: label)")
+    show.add_argument(
+        "--label", "--target", metavar="COL", help="name of the label column (default: label)"
+    )
     show.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -284,146 +368,15 @@ def _add_test_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_label_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--label", default="label", metavar="COL", help="name of the label column (default: label)"
+        "--label",
+        "--target",
+        default="label",
+        metavar="COL",
+        help="name of the label column (default: label)",
     )
     parser.add_argument(
         "--label-delimiter",
-        type=_label_delimiter,
+        type=label_delimiter,
         metavar="C",
         help="rows may have any number of labels, separated by this, e.g. ' ' or ';'",
     )
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{value} is not {least} or more")
-        return value
-
-    return whole_number
-
-
-def _share(*, from_0: bool) -> Callable[[str], float]:
-    """Give a reader of shares: from 0 to below 1, or above 0 and up to 1."""
-
-    def share(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if from_0 and not 0 <= value < 1:
-            raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to below 1")
-        if not from_0 and not 0 < value <= 1:
-            raise argparse.ArgumentTypeError(f"{text!r} is no share above 0 and up to 1")
-        return value
-
-    return share
-
-
-def _label_delimiter(text: str) -> str:
-    text = {"\\t": "\t"}.get(text, text)
-    if not text or "\n" in text or "\r" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} cannot separate labels; take a space, ';', ...")
-    return text
-
-
-# ------------------------------------------------------------------------------ columns, parameters
-
-
-def column_roles(args: argparse.Namespace) -> dict[str, str]:
-    """Read --columns, and see that it agrees with --text, --ignore and --label.
-
-    Raises
-    ------
-    UsageError
-        If an item is no COL=ROLE, or a column has two roles or none to have.
-    """
-    if args.text is not None and (args.columns or args.ignore):
-        raise UsageError(
-            "--text takes one column and leaves out the others; with --columns or --ignore write "
-            f"--columns {args.text}=text"
-        )
-    roles: dict[str, str] = {}
-    for given in args.columns:
-        for name, role in _column_items(given):
-            if name in roles:
-                raise UsageError(f"--columns {given}: column {name!r} is given twice")
-            if name in args.ignore:
-                raise UsageError(f"--columns {given}: column {name!r} is in --ignore too")
-            if name == args.label:
-                raise UsageError(f"--columns {given}: column {name!r} is the label")
-            roles[name] = role
-    return roles
-
-
-def _column_items(given: str) -> list[tuple[str, str]]:
-    from udt.columns import ROLES
-
-    items: list[tuple[str, Any]] = []
-    if given.lstrip().startswith("{"):  # for names with commas
-        try:
-            items = list(json.loads(given).items())
-        except ValueError as error:
-            raise UsageError(f"--columns {given}: not a JSON object ({error})") from error
-    else:
-        for item in given.split(","):
-            name, equals, role = item.rpartition("=")
-            if not equals:
-                raise UsageError(f"--columns {given}: write it as COL=ROLE,COL=ROLE,...")
-            items.append((name, role))
-    for name, role in items:
-        if not isinstance(role, str) or role.removesuffix("?") not in {*ROLES, ""} or not role:
-            raise UsageError(
-                f"--columns {given}: column {name!r} cannot be {role!r}; "
-                f"take one of {', '.join(ROLES)}"
-            )
-    return items
-
-
-def parameters(args: argparse.Namespace) -> dict[str, Any]:
-    """Turn --param, --columns, --sifting and the like into constructor arguments."""
-    from udt import UDTClassifier
-
-    known = inspect.signature(UDTClassifier).parameters
-    found: dict[str, Any] = {}
-    for item in args.param:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise UsageError(f"--param {item}: write it as NAME=VALUE")
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise UsageError(
-                f"--param {item}: there is no parameter {name!r}; {hint}"
-                f"There are: {', '.join(known)}"
-            )
-        if name in found:
-            raise UsageError(f"--param {item}: {name} is given twice")
-        found[name] = _parse_value(value)
-    roles = column_roles(args) or (None if args.text is None else {args.text: "text"})
-    options = {
-        "columns": roles,
-        "sifting": args.sifting,
-        "dtype": args.dtype,
-        "n_jobs": args.n_jobs,
-        "random_state": args.random_state,
-    }
-    for name, value in options.items():
-        if value is not None:
-            if name in found:
-                raise UsageError(f"--{name.replace('_', '-')} and --param {name} are both given")
-            found[name] = value
-    return found
-
-
-def _parse_value(text: str) -> Any:
-    """JSON where it is JSON, a str otherwise; a JSON list becomes the tuple that Python has."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {"None": None, "True": True, "False": False}.get(text, text)
-    return tuple(value) if isinstance(value, list) else value

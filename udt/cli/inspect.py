@@ -9,8 +9,9 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from udt.cli.arguments import UsageError, column_roles
+from udt.cli.arguments import UsageError
 from udt.cli.output import one_line, size, write_json, write_rows
+from udt.cli.parameters import column_roles
 from udt.cli.reading import training_columns
 
 if TYPE_CHECKING:

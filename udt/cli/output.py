@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-__all__ = ["one_line", "say", "size", "would_overwrite", "write_json", "write_rows"]
+from udt.cli.arguments import UsageError
+
+__all__ = ["check_place", "one_line", "say", "size", "would_overwrite", "write_json", "write_rows"]
 
 
 def say(message: str) -> None:
@@ -28,6 +30,19 @@ def one_line(label: object) -> str:
 def size(n_bytes: int) -> str:
     """Text of a number of bytes."""
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"
+
+
+def check_place(option: str, path: str) -> None:
+    """See that there can be a file, which is better found out before the long part.
+
+    Raises
+    ------
+    UsageError
+        If it would be a folder, or lie in none.
+    """
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder) or os.path.isdir(path):
+        raise UsageError(f"{option} {path}: that is a folder, or lies in none that exists")
 
 
 def would_overwrite(path: str, *sources: str | None) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from udt.cli.arguments import UsageError
 from udt.cli.evaluate import measure, read_for
-from udt.cli.output import say, size, would_overwrite, write_json, write_rows
+from udt.cli.output import check_place, say, size, would_overwrite, write_json, write_rows
 from udt.cli.xmc import SparseRows
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    folder = os.path.dirname(os.path.realpath(args.smaller))
-    if not os.path.isdir(folder) or os.path.isdir(args.smaller):
-        raise UsageError(f"OUT {args.smaller}: that is a folder, or lies in none that exists")
+    check_place("OUT", args.smaller)
     if would_overwrite(args.smaller, args.model, args.data):
         raise UsageError(f"OUT {args.smaller} would overwrite what is read")
     if args.data is None:

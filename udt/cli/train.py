@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from udt.cli.arguments import UsageError, parameters
+from udt.cli.arguments import UsageError
 from udt.cli.evaluate import measure, write_measures
-from udt.cli.output import say, write_json
+from udt.cli.output import check_place, say, write_json
+from udt.cli.parameters import parameters
 from udt.cli.reading import ModelColumns, read_labelled, read_training
 from udt.cli.xmc import SparseRows, check_options, read_rows
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from udt.classifier import UDTClassifier
+
+__all__ = ["check_inputs", "finish", "read_all", "run", "save"]
 
 
 def run(args: argparse.Namespace) -> None:
     """Train, save and perhaps measure a model."""
     from udt import UDTClassifier
 
-    check_options(args)
+    check_inputs(args)
     arguments = parameters(args)
-    folder = os.path.dirname(os.path.realpath(args.model))
-    if not os.path.isdir(folder) or os.path.isdir(args.model):  # found out before the long part
-        raise UsageError(f"--model {args.model}: that is a folder, or lies in none that exists")
-    if [args.data, args.valid, args.test].count("-") > 1:
-        raise UsageError("only one of DATA, --valid and --test can be standard input")
-    tell = _no_message if args.quiet else say
+    check_place("--model", args.model)
+    rows, held_out, about = read_all(args, arguments)
 
-    start = time.perf_counter()
-    rows, held_out = _read(args)
-    read_seconds = time.perf_counter() - start
-    tell(f"read {len(rows):,} rows from {args.data} in {read_seconds:.1f} s")
-
-    arguments.setdefault("verbose", int(sys.stderr.isatty() and not args.quiet))
-    weights = arguments.get("class_weight")
-    if isinstance(weights, dict) and _are_whole_numbers(rows.labels):  # JSON has none as keys
-        arguments["class_weight"] = {int(label): weight for label, weight in weights.items()}
     validation: dict[str, Any] = {}
     if valid := held_out.get("valid"):
         arguments.setdefault("early_stopping", True)
@@ -47,34 +39,60 @@ def run(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     model = UDTClassifier(**arguments).fit(rows.features, rows.labels, **validation)
     fit_seconds = time.perf_counter() - start
-    tell(f"trained {len(model.classes_):,} classes in {fit_seconds:.1f} s")
-
-    model.save(args.model)
-    size = os.path.getsize(args.model)
-    tell(f"saved {args.model} ({size / 1e6:.1f} MB)")
+    if not args.quiet:
+        say(f"trained {len(model.classes_):,} classes in {fit_seconds:.1f} s")
     result = {
-        "model": args.model,
-        "bytes": size,
-        "rows": len(rows),
+        **save(model, args),
+        **about,
         "columns": {column.name: column.role for column in model.columns_},
         "classes": len(model.classes_),
         "passes": model.n_iter_,
-        "read_seconds": round(read_seconds, 3),
         "fit_seconds": round(fit_seconds, 3),
     }
+    if model.tuning_ is not None:
+        told = {name: value for name, value in model.tuning_.items() if name != "trials"}
+        result["tuning"] = {**told, "trials": len(model.tuning_["trials"])}
+        if not args.quiet:
+            say(f"changed by the search: {json.dumps(model.best_params_)}")
+    finish(args, model, held_out, result)
+
+
+def check_inputs(args: argparse.Namespace) -> None:
+    """See that the options fit the format, and that one file at most is standard input.
+
+    Raises
+    ------
+    UsageError
+    """
+    check_options(args)
+    if [args.data, args.valid, args.test].count("-") > 1:
+        raise UsageError("only one of DATA, --valid and --test can be standard input")
+
+
+def read_all(
+    args: argparse.Namespace, arguments: dict[str, Any]
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Read the rows to learn from, and those of --valid and --test by their names.
+
+    Completes the arguments of the classifier. Gives besides what is to be told of the reading.
+    """
+    start = time.perf_counter()
+    rows, held_out = _read(args)
+    seconds = time.perf_counter() - start
+    if not args.quiet:
+        say(f"read {len(rows):,} rows from {args.data} in {seconds:.1f} s")
+    about = {"rows": len(rows), "read_seconds": round(seconds, 3)}
     if isinstance(rows, SparseRows):
-        result["skipped_lines"] = rows.n_skipped
-    measures = {name: measure(model, table) for name, table in held_out.items()}
-    if args.json:
-        write_json(sys.stdout, {**result, **measures})
-        return
-    for name, measured in measures.items():
-        sys.stdout.write(f"{name}\n")
-        write_measures(measured)
+        about["skipped_lines"] = rows.n_skipped
+
+    arguments.setdefault("verbose", int(sys.stderr.isatty() and not args.quiet))
+    weights = arguments.get("class_weight")
+    if isinstance(weights, dict) and _are_whole_numbers(rows.labels):  # JSON has none as keys
+        arguments["class_weight"] = {int(label): weight for label, weight in weights.items()}
+    return rows, held_out, about
 
 
 def _read(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
-    """Read the rows to learn from, and those of --valid and --test by their names."""
     others = {"valid": args.valid, "test": args.test}
     others = {name: path for name, path in others.items() if path is not None}
     if args.format == "xmc":
@@ -86,10 +104,6 @@ def _read(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     return rows, {
         name: read_labelled(args, path, columns, rows.labels) for name, path in others.items()
     }
-
-
-def _no_message(message: str) -> None:
-    """Stand in for `say` under --quiet."""
 
 
 def _columns_of(names: list[str]) -> ModelColumns:
@@ -104,3 +118,28 @@ def _are_whole_numbers(labels: Any) -> bool:
     if isinstance(labels, list):
         return all(type(label) is int for row in labels for label in row)
     return labels.dtype.kind in "iu"
+
+
+def save(model: UDTClassifier, args: argparse.Namespace) -> dict[str, Any]:
+    """Save a model as --model says; give what is to be told of it."""
+    model.save(args.model)
+    n_bytes = os.path.getsize(args.model)
+    if not args.quiet:
+        say(f"saved {args.model} ({n_bytes / 1e6:.1f} MB)")
+    return {"model": args.model, "bytes": n_bytes}
+
+
+def finish(
+    args: argparse.Namespace,
+    model: UDTClassifier,
+    held_out: dict[str, Any],
+    result: dict[str, Any],
+) -> None:
+    """Measure a model on the rows of --valid and --test; with --json, print it and the result."""
+    measures = {name: measure(model, table) for name, table in held_out.items()}
+    if args.json:
+        write_json(sys.stdout, {**result, **measures})
+        return
+    for name, measured in measures.items():
+        sys.stdout.write(f"{name}\n")
+        write_measures(measured)

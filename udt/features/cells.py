@@ -2,7 +2,8 @@
 
 A number is placed on ladders of quantiles, from coarse to fine: it takes part in the two knots
 around it, by how near they are, and so keeps its order and its distances. A category is the hash
-of its text, looked up among those that fit has seen.
+of its text, looked up among those that fit has seen. A cross of two columns is a category too:
+the hash of both, of which numbers give the knot below them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udt.compilation import kernel
-from udt.features.hashing import murmur3_32
+from udt.features.hashing import murmur3_32, murmur3_word
 
 Array = NDArray[Any]
 #: Knots of the coarse, middle and fine ladder of a number.
@@ -21,6 +22,10 @@ LADDERS = (4, 16, 64)
 EXACT, MISSING, LINEAR = 3, 4, 5  # what else a number has, after its ladders
 #: What kinds of entries weigh beside an entry of a ladder; a linear one is of standard deviation 1.
 LINEAR_WEIGHT, CATEGORY_WEIGHT = 3.0, 1.5
+#: Length of all crosses of a row.
+CROSS_LENGTH = 2.25
+#: The first so many ladders, whose knots numbers are crossed by.
+CROSS_LEVELS = 2
 #: Numbers that a date stands for: seconds since 1970, month, day, weekday, second of the day.
 DATE_PARTS = 5
 
@@ -146,9 +151,58 @@ def encode_number(  # noqa: C901
 
 
 @kernel
+def crossable(
+    numbers: Array, codes: Array, row: int, knots: Array, bounds: Array, seeds: Array, cells: Array
+) -> None:
+    """Write hashes of a row's numbers, by the ladder, and its codes: (CROSS_LEVELS, n), uint32.
+
+    Where there is no second ladder, the first has all that it would have.
+    """
+    n_numbers = numbers.shape[1]
+    for j in range(n_numbers):
+        x = numbers[row, j]
+        for level in range(CROSS_LEVELS):
+            start, end = bounds[j, level, 0], bounds[j, level, 1]
+            if level > 0 and start == end:
+                cells[level, j] = cells[level - 1, j]
+                continue
+            place = -1  # missing
+            if not np.isnan(x):
+                place = knot_below(knots, start, end, x) - start
+            cells[level, j] = murmur3_word(CROSS_LEVELS * (place + 1) + level, seeds[j])
+    for j in range(codes.shape[1]):
+        for level in range(CROSS_LEVELS):
+            cells[level, n_numbers + j] = codes[row, j]
+
+
+@kernel
+def crossable_rows(
+    numbers: Array, codes: Array, knots: Array, bounds: Array, seeds: Array, cells: Array
+) -> None:
+    """Write what `crossable` gives of all rows: (n, CROSS_LEVELS, n_columns), uint32."""
+    for row in range(numbers.shape[0]):
+        crossable(numbers, codes, row, knots, bounds, seeds, cells[row])
+
+
+@kernel
+def cross_codes(
+    numbers: Array, codes: Array, first: int, last: int, knots: Array, bounds: Array, seeds: Array,
+    crosses: Array, hashes: Array,
+) -> None:  # fmt: skip
+    """Write the codes of all crosses of rows ``first:last``: (n_crosses, n), uint32."""
+    cells = np.empty((CROSS_LEVELS, numbers.shape[1] + codes.shape[1]), dtype=np.uint32)
+    for row in range(first, last):
+        crossable(numbers, codes, row, knots, bounds, seeds, cells)
+        for j in range(crosses.shape[0]):
+            level = crosses[j, 2]
+            hashes[j, row] = murmur3_word(cells[level, crosses[j, 0]], cells[level, crosses[j, 1]])
+
+
+@kernel
 def encode_rows(
     numbers: Array, codes: Array, list_bounds: Array, list_codes: Array, no_items: Array,
-    first: int, last: int, knots: Array, bounds: Array, firsts: Array, table: Array, scale: float,
+    first: int, last: int, knots: Array, bounds: Array, firsts: Array, table: Array,
+    seeds: Array, crosses: Array, scale: float,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
     """Give rows ``first:last`` as CSR: indptr, indices, values.
 
@@ -170,15 +224,22 @@ def encode_rows(
         Ids of the first knot of each of these, of the missing number and of the linear one, or -1.
     table : ndarray of shape (size, 2), uint32
         Ids of codes, see `make_table`.
+    seeds : ndarray of shape (n_numbers,), uint32
+        Of the hashes of numbers that are crossed.
+    crosses : ndarray of shape (n_crosses, 3), int64
+        Which two of the numbers, and of the categories that follow them, to cross, and by which
+        ladder.
     scale : float
     """
     n_rows = last - first
-    room = n_rows * (numbers.shape[1] * (2 * EXACT + 2) + codes.shape[1])
+    room = n_rows * (numbers.shape[1] * (2 * EXACT + 2) + codes.shape[1] + crosses.shape[0])
     for i in range(list_bounds.shape[0]):
         room += list_bounds[i, last] - list_bounds[i, first] + n_rows
     indices = np.empty(room, dtype=np.int32)
     values = np.empty(room, dtype=np.float32)
     indptr = np.zeros(n_rows + 1, dtype=np.int64)
+    cells = np.empty((CROSS_LEVELS, numbers.shape[1] + codes.shape[1]), dtype=np.uint32)
+    cross_value = scale * CROSS_LENGTH / np.sqrt(float(max(1, crosses.shape[0])))
     n = 0
     for row in range(first, last):
         for j in range(numbers.shape[1]):
@@ -199,6 +260,15 @@ def encode_rows(
                 indices[n] = i
                 values[n] = share
                 n += i >= 0
+        if crosses.shape[0] > 0:
+            crossable(numbers, codes, row, knots, bounds, seeds, cells)
+        for j in range(crosses.shape[0]):
+            level = crosses[j, 2]
+            code = murmur3_word(cells[level, crosses[j, 0]], cells[level, crosses[j, 1]])
+            i = find(table, code)
+            indices[n] = i
+            values[n] = cross_value
+            n += i >= 0
         indptr[row - first + 1] = n
     return indptr, indices[:n].copy(), values[:n].copy()
 

@@ -55,3 +55,19 @@ def murmur3_32(data: NDArray[np.uint8], start: int, end: int, seed: np.uint32) -
     h = np.uint32(h * np.uint32(0xC2B2AE35))
     h ^= h >> np.uint32(16)
     return h
+
+
+@kernel
+def murmur3_word(word: np.uint32, seed: np.uint32) -> np.uint32:
+    """Hash the four bytes of a number, little-endian, as `murmur3_32` does."""
+    k = np.uint32(np.uint32(word) * np.uint32(0xCC9E2D51))
+    k = np.uint32(k << np.uint32(15)) | (k >> np.uint32(17))
+    h = np.uint32(seed) ^ np.uint32(k * np.uint32(0x1B873593))
+    h = np.uint32(h << np.uint32(13)) | (h >> np.uint32(19))
+    h = np.uint32(np.uint32(h * np.uint32(5)) + np.uint32(0xE6546B64)) ^ np.uint32(4)
+    h ^= h >> np.uint32(16)
+    h = np.uint32(h * np.uint32(0x85EBCA6B))
+    h ^= h >> np.uint32(13)
+    h = np.uint32(h * np.uint32(0xC2B2AE35))
+    h ^= h >> np.uint32(16)
+    return h

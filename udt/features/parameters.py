@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from udt.features import crosses
+
 if TYPE_CHECKING:
     from udt.features.featurizer import HashingFeaturizer
+    from udt.features.table import TableFeaturizer
 
 _SHORT_TEXT = 300  # mean bytes up to which character n-grams pay
 SMALL_CORPUS = 1 << 24  # total bytes up to which they are affordable
@@ -35,6 +38,14 @@ def check(featurizer: HashingFeaturizer) -> None:
         from udt.features.tokenization import check_tokenizer
 
         check_tokenizer(featurizer.tokenizer)
+
+
+def check_cells(featurizer: TableFeaturizer) -> None:
+    """Raise if a parameter of the columns that are no text is out of range."""
+    if featurizer.n_bins is not None:
+        remedy = "a whole number from 2 to 65536, or None"
+        _check_whole("n_bins", featurizer.n_bins, 2, 65536, remedy)
+    crosses.check(featurizer.crosses)
 
 
 def ngram_lengths(featurizer: HashingFeaturizer, n_bytes: int, n_rows: int) -> NDArray[np.int64]:

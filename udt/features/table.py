@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from udt.columns import Column, Table, as_table, infer_columns, read_columns
 from udt.features import parameters
 from udt.features.cell_encoder import ROWS_PER_BLOCK, CellEncoder, column_seed
+from udt.features.crosses import check_names, number
 from udt.features.featurizer import HashingFeaturizer
 from udt.features.rows import all_or_nothing, csr_matrix
 from udt.targets import check_labels, number_labels
@@ -35,11 +36,13 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
     """Turn the columns of a table into sparse rows.
 
     Texts become n-grams (see `HashingFeaturizer`). A number takes part in the two nearest knots of
-    up to three ladders of quantiles (4, 16 and 64 of them, values that recur often being knots of
-    their own), by how near they are [1]_; beside these stand its rank, whether it is missing, and,
-    if values recur, its exact value. Categories and the items of lists are hashed together with
-    the name of their column [2]_; those in fewer than ``min_df`` rows are dropped, and missing is
-    a category. A date is five numbers: the time, and its month, day, weekday and time of day.
+    up to three ladders of quantiles (4, 16 and ``n_bins`` of them, values that recur often being
+    knots of their own), by how near they are [1]_; beside these stand its rank, whether it is
+    missing, and, if values recur, its exact value. Categories and the items of lists are hashed
+    together with the name of their column [2]_; those in fewer than ``min_df`` rows are dropped,
+    and missing is a category. A date is five numbers: the time, and its month, day, weekday and
+    time of day. A cross of two columns is a category too, for the linear path alone: numbers take
+    part with the knot below them, on the ladder of 4 and on that of 16.
 
     Parameters
     ----------
@@ -47,6 +50,14 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         Roles of columns, where they shall not be inferred; see `udt.columns.infer_columns`.
     word_ngrams, char_ngrams, min_df, n_buckets, strip_accents, tokenizer, weighting, n_jobs
         See `HashingFeaturizer`.
+    n_bins : int or None, default=None
+        Knots of the finest ladder of quantiles, from 2 to 65536; coarser ladders have no more. None
+        takes 64.
+    crosses : bool, int or list of (str, str), default=False
+        Pairs of columns to cross: categories, flags, numbers and dates. A number of pairs takes
+        those that tell most of ``y`` beyond what each column tells by itself [3]_, on a sample of
+        rows; True takes 64. A list names the columns. Of the crosses that occur in ``min_df`` rows,
+        the 2**18 most frequent are kept.
 
     Attributes
     ----------
@@ -68,6 +79,8 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
     .. [1] Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
        tabular deep learning", NeurIPS 2022.
     .. [2] K. Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
+    .. [3] Y. Lou, R. Caruana, J. Gehrke and G. Hooker, "Accurate intelligible models with pairwise
+       interactions", KDD 2013.
 
     Examples
     --------
@@ -88,6 +101,8 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         strip_accents: bool = False,
         tokenizer: Any = None,
         weighting: str | None = "idf",
+        n_bins: int | None = None,
+        crosses: bool | int | Sequence[tuple[str, str]] = False,
         n_jobs: int | None = None,
     ) -> None:
         self.columns = columns
@@ -98,6 +113,8 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         self.strip_accents = strip_accents
         self.tokenizer = tokenizer
         self.weighting = weighting
+        self.n_bins = n_bins
+        self.crosses = crosses
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -108,7 +125,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         X : table or sequence of str of length n
             See `udt.columns.as_table`.
         y : array-like of shape (n,), default=None
-            Classes, for ``weighting="information"``.
+            Classes, for ``weighting="information"`` and to choose ``crosses``.
 
         Returns
         -------
@@ -131,7 +148,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         """
         table = _as_table(X)
         targets = None
-        if self.weighting == "information":
+        if self.weighting == "information" or (number(self.crosses) and y is not None):
             _, targets = number_labels(check_labels(y, table.n_rows))
         with all_or_nothing(self):
             return self._fit_transform(table, targets)
@@ -170,12 +187,14 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
     def _start(self, table: Table) -> None:
         """Decide what each column is."""
         parameters.check(self._text_featurizer(0))  # where no column is text, too
+        parameters.check_cells(self)
         columns = infer_columns(table, self.columns)
         if all(column.role == "ignored" for column in columns):
             raise ValueError(
                 f"columns={self.columns!r} leaves no column of X but ignored ones: give at least "
                 "one another role."
             )
+        check_names(self.crosses, columns)
         self._start_from(columns)
 
     def _start_from(self, columns: tuple[Column, ...]) -> None:
@@ -188,7 +207,9 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         self.columns_ = columns
         self.n_features_in_ = len(columns)
         self.texts_ = [self._text_featurizer(seed) for seed in seeds]
-        self.cells_ = CellEncoder(others, self.min_df) if others else None
+        self.cells_ = None
+        if others:
+            self.cells_ = CellEncoder(others, self.min_df, self.n_bins, self.crosses)
         self.ids_ = [np.zeros(0, dtype=np.int64) for _ in range(len(seeds) + bool(others))]
         self.n_embedded_ = 0
 
@@ -229,7 +250,7 @@ class TableFeaturizer(TransformerMixin, BaseEstimator):
         if self.cells_ is not None:
             self.cells_ = copy(self.cells_)
             fit_cells = self.cells_.partial_fit_transform if partial else self.cells_.fit_transform
-            matrices.append(fit_cells(cells, pool))
+            matrices.append(fit_cells(cells, pool, targets))
         self.texts_ = [copy(text) for text in self.texts_]
         for text, column in zip(self.texts_, texts, strict=True):
             fit_text = text._partial_fit if partial else text._fit_transform

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 #: Entries that random tables look at for each candidate that they give.
 VISITS = 3
+#: Neurons a leaf of a tree, in the mean.
+LEAF_SIZE = 8
 #: Time to rebuild a neuron's part of a tree, over the time to train one active neuron of a row.
 REBUILD_COST = 20
 
@@ -97,7 +99,9 @@ def size_tables(
     return TableSizes(K, L, cap, min(n_active, n_neurons), memory)
 
 
-def size_tree(n_neurons: int, n_weights: int, n_active: int | None = None) -> TreeSizes:
+def size_tree(
+    n_neurons: int, n_weights: int, n_active: int | None = None, leaf_size: int = LEAF_SIZE
+) -> TreeSizes:
     r"""Size a tree of k-means.
 
     Leaves of 8 neurons below sixteen branches, in 64 coordinates: fewer coordinates or larger
@@ -113,17 +117,18 @@ def size_tree(n_neurons: int, n_weights: int, n_active: int | None = None) -> Tr
         Weights of a neuron, without its bias.
     n_active : int, default=None
         Candidates that are asked for; None for `count_active`.
+    leaf_size : int, default=8
+        Neurons a leaf, in the mean.
 
     Examples
     --------
     >>> size_tree(670_091, 128)
     TreeSizes(n_features=64, leaf_size=8, n_probes=819, bucket_cap=64, n_active=3274, ...)
     """
-    _check(n_neurons=n_neurons, n_weights=n_weights)
+    _check(n_neurons=n_neurons, n_weights=n_weights, leaf_size=leaf_size)
     n_active = count_active(n_neurons) if n_active is None else n_active
     _check(n_active=n_active)
     n_features = min(64, n_weights + 1)
-    leaf_size = 8
     n_branches = max(1, round(math.sqrt(n_neurons / leaf_size)))
     n_buckets = n_neurons // leaf_size + n_branches + 1
     n_probes = min(n_buckets, math.ceil(2 * n_active / leaf_size))

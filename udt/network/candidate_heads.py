@@ -24,8 +24,8 @@ from udt.threads import Pool
 Array = NDArray[Any]
 #: Rows whose hidden activations tell tables where to expect queries.
 N_PROBES = 1024
-#: Rebuilds of the tables: after this share of a pass, then each time after so many times more.
-FIRST_INTERVAL, SLOWER = 1 / 8, 1.5
+#: The interval between rebuilds of the tables grows by this factor each time.
+SLOWER = 1.5
 
 
 class CandidateHead:
@@ -181,8 +181,8 @@ class LSHHead(CandidateHead):
     network, output, bias, **others
         As for `CandidateHead`.
     hashing : Hashing
-    steps_a_pass : int
-        Batches a pass.
+    first_interval : float
+        Batches until tables are built for the second time.
     pool : Pool
         Threads that build the tables.
     probes : callable() -> ndarray of shape (n, n_hidden), float32
@@ -204,7 +204,7 @@ class LSHHead(CandidateHead):
         bias: Optimizer,
         *,
         hashing: Hashing,
-        steps_a_pass: int,
+        first_interval: float,
         pool: Pool,
         probes: Callable[[], Array],
         **others: Any,
@@ -215,7 +215,7 @@ class LSHHead(CandidateHead):
         )
         self._pool = pool
         self._probes = probes
-        self._interval = max(1.0, steps_a_pass * FIRST_INTERVAL)
+        self._interval = max(1.0, first_interval)
         self._step = 0
         self._next = 0.0
 

@@ -292,6 +292,12 @@ class SparseNetwork:
         best = self.map_logits(rows, lambda logits: logits.argmax(axis=1), pool)
         return float(np.average(np.concatenate(best) == targets, weights=weights))
 
+    def precision_at_1(self, rows: CSR, targets: LabelSets, weights: Array, pool: Pool) -> float:
+        """Give the weighted share of rows whose largest logit is that of one of their labels."""
+        best = np.concatenate(self.map_logits(rows, lambda logits: logits.argmax(axis=1), pool))
+        hits = targets.rows[targets.indices == best[targets.rows]]
+        return float(weights[hits].sum() / weights.sum())
+
     def micro_f1(
         self, rows: CSR, targets: LabelSets, weights: Array, pool: Pool, cut: float = 0.0
     ) -> float:

@@ -159,6 +159,7 @@ class Trainer:
             "positive_weights": emphasis,
             "cross_rate": settings.cross_rate,
             "key": self.key,
+            "n_hard": settings.n_hard,
         }
         if settings.head == "mined":
             return MinedHead(network, output, bias, **arguments)
@@ -172,7 +173,7 @@ class Trainer:
         return LSHHead(
             network, output, bias,
             hashing=settings.hashing,
-            steps_a_pass=-(-n // settings.batch_size),
+            first_interval=-(-n // settings.batch_size) * settings.rebuild_interval,
             pool=self.pool,
             probes=lambda: network.hidden((indptr, indices, values), 0, len(some)),
             **arguments,

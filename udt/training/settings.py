@@ -34,7 +34,9 @@ class Settings:
     may have any number, if hardly any row has it; a label of half of the rows or more counts once.
     ``initial_state`` is where AdaGrad's sums begin.
     ``head`` is "full", "mined" or "lsh"; the last two may have crosses, which learn at
-    ``cross_rate``, and ``hashing`` has the sizes of the last one's tables.
+    ``cross_rate``, and give gradients to so many of the hardest wrong classes of a row, ``n_hard``.
+    ``hashing`` has the sizes of the last one's tables, which are built anew after
+    ``rebuild_interval`` passes, and then at growing intervals.
     ``rates_fall`` tells whether rates fall linearly to zero, as they should unless more is to come.
     ``sifting`` is a share of rows to keep, a `SiftingConfig`, a rule or None.
     """
@@ -55,6 +57,8 @@ class Settings:
     head: str = "full"
     cross_rate: float = 0.0
     hashing: Hashing = field(default_factory=Hashing)
+    rebuild_interval: float = 1 / 8
+    n_hard: int = 40
     sifting: float | SiftingConfig | Rule | None = None
 
     def slower(self) -> Settings:

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from udt import model_file
+from udt import defaults, model_file
 from udt.classifier import UDTClassifier
 from udt.labels import LabelSets
 from udt.threads import Pool
@@ -54,7 +54,7 @@ class Candidate(UDTClassifier):
         return self._features.seconds if self._features else 0.0
 
     def measure(self, scored: Scored, scorer: Scorer | None) -> float:
-        """Give the score on some rows: without a scorer, accuracy or micro-averaged F1.
+        """Give the score on some rows: without a scorer, `own_metric`.
 
         Raises
         ------
@@ -88,6 +88,8 @@ class Candidate(UDTClassifier):
         with Pool(self.n_jobs) as pool:
             if not isinstance(scored.numbers, LabelSets):
                 return self.network_.accuracy(rows, scored.numbers, weights, pool)
+            if own_metric(scored.numbers) == "precision_at_1":
+                return self.network_.precision_at_1(rows, scored.numbers, weights, pool)
             cut = math.log(self.threshold_ / (1 - self.threshold_))
             return self.network_.micro_f1(rows, scored.numbers, weights, pool, cut)
 
@@ -142,3 +144,10 @@ class Candidate(UDTClassifier):
         now._adopt(featurizer, target, network, self._fixed_threshold(False))
         self._watch(now, done)
         self._seconds_aside += time.perf_counter() - start
+
+
+def own_metric(numbers: Array | LabelSets) -> str:
+    """Name what is optimised where nothing is asked for."""
+    if not isinstance(numbers, LabelSets):
+        return "accuracy"
+    return "micro_f1" if numbers.n_labels < defaults.MINED_LABELS else "precision_at_1"

@@ -72,6 +72,7 @@ class Pilot:
             has_text="text" in roles,
             has_numbers="number" in roles or "date" in roles,
             n_cells=sum(role not in ("text", "ignored") for role in roles),
+            n_classes=network.n_classes,
             char_ngrams=any(text.ngrams_[3] for text in texts),
             may_have_char_ngrams=sum(self.text_bytes) <= parameters.SMALL_CORPUS,
             head=settings.head,
@@ -83,6 +84,7 @@ class Pilot:
             hidden_size=network.n_hidden,
             hidden_dropout=settings.hidden_dropout,
             n_active=count_active(network.n_classes),
+            n_hard=settings.n_hard,
         )
 
 

@@ -59,6 +59,25 @@ class Tuning:
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
         return {t.number: t.user_attrs.get("error", "it was interrupted") for t in trials}
 
+    def report(self) -> str:
+        """Give a page of text about what was tried and what mattered, as Markdown.
+
+        `udt.tuning.page.write` writes it to a file, also as a web page with plots.
+
+        Examples
+        --------
+        >>> import udt
+        >>> texts = ["card lost", "lost my card", "top up failed", "my top up was declined"] * 10
+        >>> labels = ["lost", "lost", "top-up", "top-up"] * 10
+        >>> tuning = udt.tune(udt.UDTClassifier(random_state=0), texts, labels, n_trials=2)
+        >>> print(tuning.report())
+        # Tuning: accuracy
+        ...
+        """
+        from udt.tuning.report import make_report, to_markdown
+
+        return to_markdown(make_report(self))
+
     def summary(self) -> dict[str, Any]:
         """Give what was found in plain values, without classifier and study."""
         return {

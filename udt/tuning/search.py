@@ -10,9 +10,9 @@ from typing import Any
 
 try:
     import optuna
-except ImportError as error:
-    raise ImportError(
-        "A search for parameters needs the package optuna: run `pip install 'udt[tune]'`."
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "A search needs the package optuna, which is not installed: `pip install 'udt[tune]'`."
     ) from error
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -26,7 +26,7 @@ from udt.classifier import UDTClassifier, read_input
 from udt.model_file import size
 from udt.threads import effective_n_jobs
 from udt.tuning.budget import Budget, check_timeout, is_budget, read_seconds
-from udt.tuning.candidate import Candidate
+from udt.tuning.candidate import Candidate, own_metric
 from udt.tuning.parts import Rows, Scored, can_be_parted, make_parts
 from udt.tuning.pilot import fly
 from udt.tuning.plan import Plan, make_plan
@@ -78,7 +78,8 @@ def tune(
         As for `UDTClassifier.fit`.
     scoring : str, callable or None, default=None
         A scorer of scikit-learn, its name, or a function ``scoring(model, X, y)``: more is better.
-        None takes accuracy, or micro-averaged F1 where rows may have any number of labels.
+        None takes accuracy; where rows may have any number of labels, micro-averaged F1, or P@1
+        (how often the most probable label is right) from 1000 labels on.
     timeout : float, str or None, default=None
         Wall-clock time, in seconds or as in "30s", "5m" or "1h".
     n_trials : int or None, default=None
@@ -204,13 +205,11 @@ def search(
             storage=open_storage(storage),
             study_name=study_name(base, rows, scoring, cv, limits) if storage is not None else None,
             load_if_exists=True,
-            pruner=optuna.pruners.SuccessiveHalvingPruner(
-                min_resource=STEPS // 2, reduction_factor=2
-            ),
         )
         study.sampler = _sampler(seed + len(study.get_trials(deepcopy=False)), limits)
         if plan is not None:
             plan = _keep(study, plan)
+            study.pruner = _pruner(plan)
             parts = make_parts(rows, **plan._asdict(), seed=seed, cv=cv, validation=scored)
             run = Run(study, pilot, make_space(base, pilot.facts), budget, n_trials, model.verbose)
             n_threads = model.n_jobs
@@ -232,6 +231,12 @@ def _keep(study: optuna.Study, plan: Plan) -> Plan:
         study.set_user_attr("plan", list(plan))
         return plan
     return Plan(*kept)
+
+
+def _pruner(plan: Plan) -> optuna.pruners.BasePruner:
+    """Halve the trials after one, two and four folds; where folds are few, in the midst, too."""
+    first = STEPS if plan.n_stages > 2 else STEPS // 2
+    return optuna.pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=2)
 
 
 def _sampler(seed: int, limits: Limits) -> optuna.samplers.BaseSampler:
@@ -362,7 +367,7 @@ def _read_validation(
 
 def _name(scoring: Any, rows: Rows) -> str:
     if scoring is None:
-        return "micro_f1" if rows.target.is_multilabel else "accuracy"
+        return own_metric(rows.target.numbers)
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", str(scoring))
 
 

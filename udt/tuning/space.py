@@ -28,6 +28,7 @@ class Facts(NamedTuple):
     has_text: bool
     has_numbers: bool
     n_cells: int
+    n_classes: int
     char_ngrams: bool
     may_have_char_ngrams: bool
     head: str
@@ -39,6 +40,7 @@ class Facts(NamedTuple):
     hidden_size: int
     hidden_dropout: float
     n_active: int
+    n_hard: int
 
 
 #: Of data that nobody has seen yet.
@@ -46,6 +48,7 @@ ANY_DATA = Facts(
     has_text=True,
     has_numbers=True,
     n_cells=2,
+    n_classes=2,
     char_ngrams=True,
     may_have_char_ngrams=True,
     head="full",
@@ -57,6 +60,7 @@ ANY_DATA = Facts(
     hidden_size=32,
     hidden_dropout=0.4,
     n_active=64,
+    n_hard=40,
 )
 
 
@@ -123,20 +127,36 @@ def _parameters(facts: Facts) -> Iterator[Parameter]:
             yield _choice("char_ngrams", "auto", "2-5", "3-5")
     if facts.has_text or facts.n_cells:
         yield _choice("min_df", 2, 1, 3)
+    if facts.has_numbers:
+        yield _choice("n_bins", None, 16, 256)
+    if facts.n_cells > 1:
+        yield _choice("crosses", False, 16, 64, 128)
     yield _choice("hidden_size", *_hidden_sizes(facts))
     yield _number("hidden_rate", facts.hidden_rate, 4)
     yield Parameter("hidden_dropout", FloatDistribution(0.0, 0.7), facts.hidden_dropout)
     yield _choice("dropout", None, 0.0, 0.1, 0.35, 0.5)
-    yield _choice("label_smoothing", 0.0, 0.05, 0.1, 0.2)
     yield _number("learning_rate_init", facts.learning_rate, 2)
     yield _number("max_iter", facts.max_iter, 2)
     yield _number("batch_size", facts.batch_size, 2)
+    if facts.head == "full":
+        yield _choice("label_smoothing", 0.0, 0.05, 0.1, 0.2)
+    else:
+        yield Parameter("n_hard", IntDistribution(10, 60, log=True), facts.n_hard)
     if facts.head == "lsh":
-        yield _number("n_active", facts.n_active, 4)
+        yield Parameter(
+            "n_active",
+            IntDistribution(facts.n_active, min(6 * facts.n_active, facts.n_classes), log=True),
+            facts.n_active,
+        )
+        yield _choice("bucket_size", None, 4, 16)
+        yield _choice("rebuild_interval", None, 1 / 16, 1 / 4)
 
 
 def _firsts(facts: Facts) -> Iterator[dict[str, Any]]:
     """Give what to try first, the changes that most often pay before others."""
+    if facts.head != "full":
+        yield from _wide_firsts(facts)
+        return
     if facts.has_text:
         yield {"min_df": 1}
         if facts.may_have_char_ngrams:
@@ -144,9 +164,29 @@ def _firsts(facts: Facts) -> Iterator[dict[str, Any]]:
         yield {"dropout": 0.5}
         yield {"word_ngrams": "1-3"}
     yield {"dropout": 0.0}
+    if facts.n_cells > 1:
+        yield {"crosses": 64}
+    if facts.has_numbers:
+        yield {"n_bins": 256}
     yield {"hidden_rate": 2 * facts.hidden_rate}
     yield {"hidden_size": _hidden_sizes(facts)[-1]}
     yield {"label_smoothing": 0.1}
+
+
+def _wide_firsts(facts: Facts) -> Iterator[dict[str, Any]]:
+    """Give what to try first where there are very many labels: several changes at once."""
+    for times, passes, hidden_dropout, dropout in (
+        (2, 0.75, 0.3, 0.1), (4, 0.5, 0.1, 0.0), (4, 0.75, 0.2, 0.0), (4, 1.0, 0.3, 0.1)
+    ):  # fmt: skip
+        changes = {
+            "n_hard": facts.n_hard // 2,
+            "max_iter": max(1, round(passes * facts.max_iter)),
+            "hidden_dropout": hidden_dropout,
+            "dropout": dropout,
+        }
+        if facts.head == "lsh":
+            changes["n_active"] = min(times * facts.n_active, facts.n_classes)
+        yield changes
 
 
 def _hidden_sizes(facts: Facts) -> list[int]:

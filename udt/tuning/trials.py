@@ -17,7 +17,7 @@ from udt.tuning.pilot import Pilot
 from udt.tuning.space import Space
 
 #: Steps that a trial counts for each part; those within the first tell of its passes.
-STEPS = 20
+STEPS = 8
 
 
 class Stopped(optuna.TrialPruned):
