@@ -398,8 +398,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         params = self.get_params(deep=False)
         fitted = {k: v for k, v in vars(tuning.estimator).items() if k not in params}
         if "feature_names_in_" not in fitted:
-            vars(self).pop("feature_names_in_", None)
-        vars(self).update(fitted)
+            self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(fitted)
         self.best_params_: dict[str, Any] = tuning.best_params
         self.tuning_: dict[str, Any] | None = tuning.summary()
         return self

@@ -243,7 +243,7 @@ def settings(
     if model.optimizer == "adam":  # whose steps do not follow the scale of gradients
         hidden_rate = head_rate = rate
     if model.hidden_rate is not None:
-        share = model.hidden_rate * rate / hidden_rate
+        share = float(model.hidden_rate) * rate / hidden_rate
         hidden_rate, head_rate = share * hidden_rate, share * head_rate
     return Settings(
         max_iter=1 if is_partial else int(model.max_iter or max(1, round(passes))),
