@@ -126,7 +126,7 @@ def test_fitted_attributes_are_arrays_and_plain_values():
     fitted = {name: value for name, value in vars(model).items() if name.endswith("_")}
     assert {"classes_", "featurizer_", "network_", "n_features_in_", "n_iter_"} <= fitted.keys()
     state = pickle.loads(pickle.dumps(model)).__dict__
-    plain = (np.ndarray, int, float, list, str, tuple, type(None))
+    plain = (np.ndarray, int, float, list, dict, str, tuple, type(None))
     objects = {name for name in fitted if not isinstance(state[name], plain)}
     assert objects == {"featurizer_", "network_", "label_format_"}
     featurizer = state["featurizer_"]
