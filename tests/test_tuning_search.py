@@ -808,3 +808,23 @@ def test_a_pilot_needs_rows_with_weight(trained):
     rows = search._read_rows(TEXTS * 100, LABELS * 100, weights)
     pilot.fly(Candidate(**make(max_iter=1).get_params()), rows, 0)
     assert [one.data.n_rows for one in trained] == [36, 36]
+
+
+# ---------------------------------------------------------------------------------------- progress
+
+
+def test_progress_by_trials_and_by_time(capsys, caplog):
+    tune(model=make(verbose=2), n_trials=2)
+    err = capsys.readouterr().err
+    assert "Tuning" in err and "2/2" in err and "best=1.0000" in err
+    lines = [record.message for record in caplog.records if record.message.startswith("trial")]
+    assert lines == ["trial 0: complete, 1.0000, {}", "trial 1: complete, 1.0000, {'min_df': 1}"]
+    tune(model=make(verbose=1), n_trials=2, timeout="5m")
+    assert "/300" in capsys.readouterr().err
+    assert threading.active_count() < 20
+
+
+def test_silence_is_the_default(capsys, caplog):
+    tune()
+    assert capsys.readouterr() == ("", "")
+    assert not caplog.records

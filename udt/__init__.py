@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from udt.features.table import TableFeaturizer
     from udt.model_file import load
     from udt.training.sifting import SiftingConfig
-    from udt.tuning.search import tune
+    from udt.tuning import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,7 +41,7 @@ _HOMES = {
     "TableFeaturizer": "udt.features.table",
     "UDTClassifier": "udt.classifier",
     "load": "udt.model_file",
-    "tune": "udt.tuning.search",
+    "tune": "udt.tuning",
 }
 
 

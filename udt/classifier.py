@@ -23,6 +23,7 @@ from udt.labels import LabelFormat, LabelSets
 from udt.lsh.hashing import Hashing
 from udt.threads import Pool, single_threaded_blas
 from udt.training.sifting import SiftingConfig
+from udt.tuning import need_optuna
 
 if TYPE_CHECKING:
     from udt.network.model import CSR, SparseNetwork
@@ -392,6 +393,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
 
     def _search_best(self, X: Any, y: Any, sample_weight: Any, validation: dict[str, Any]) -> Self:
         """Search for the best parameters, and take over what was trained with them."""
+        need_optuna()
         from udt.tuning.search import search_within
 
         tuning = search_within(self, X, y, sample_weight, validation)
@@ -952,6 +954,7 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         >>> "min_df" in space
         False
         """
+        need_optuna()
         from udt.tuning.search import search_space
 
         return search_space(self, X, y)

@@ -62,7 +62,7 @@ def main() -> None:
         for name in arms
     ]
     print(markdown(["arm", "fit, s", "of the closed form's", "P@1, %"], rows))
-    means = {name: np.mean(hits[name], axis=0) for name in arms}
+    means = {name: np.stack([np.mean(hits[name], axis=0), np.ones(len(best))]) for name in arms}
     low, high = paired_bootstrap(means["tuned"], means["closed form"])
     print(f"\ntuned - closed form, points: {100 * low:+.2f} to {100 * high:+.2f} (95 %)")
     print(f"found in {tuning.seconds:.0f} s, {len(tuning.trials)} trials: {tuning.best_params}")

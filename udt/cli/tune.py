@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> None:
     if "tune" in arguments:
         raise UsageError("--param tune is for `udt train`; here give --timeout or --n-trials")
     from udt import UDTClassifier, tune
+    from udt.tuning import need_optuna
+
+    need_optuna()
     from udt.tuning.page import check_format, write
 
     if args.report is not None:

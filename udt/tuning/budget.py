@@ -1,4 +1,4 @@
-"""Budgets: what people write, and how much of the time is left."""
+"""Budgets and limits: what people write, and how much is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 import time
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|m|h)\s*")
@@ -73,3 +73,18 @@ class Budget:
     def left(self) -> float:
         """Seconds that are left, below zero if it was overdrawn."""
         return self.seconds - self.spent
+
+
+class Limits(NamedTuple):
+    """What a model may take: bytes of its file, and microseconds for a row alone."""
+
+    model_bytes: float | None = None
+    predict_us: float | None = None
+
+    def excess(self, needs: dict[str, float]) -> list[float]:
+        """Tell by which share each limit is passed; it is kept where that is not above 0."""
+        limits = {"bytes": self.model_bytes, "micros": self.predict_us}
+        return [needs[name] / limit - 1 for name, limit in limits.items() if limit is not None]
+
+
+NO_LIMITS = Limits()

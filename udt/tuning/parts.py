@@ -175,7 +175,7 @@ class Part:
 
     def features(self, featurizer: Any, make: Callable[[], tuple[Any, sp.csr_matrix]]) -> Features:
         """Give the features of the rows to train on, made by ``make`` if they are new."""
-        params = {k: v for k, v in vars(featurizer).items() if k != "n_jobs"}
+        params = dict(vars(featurizer), n_jobs=None)  # it is not fitted yet
         return self.store.get((id(self), repr(sorted(params.items()))), make)
 
 

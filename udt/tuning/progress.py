@@ -23,7 +23,12 @@ class Progress:
 
             by_time = math.isfinite(budget.seconds)
             total = round(budget.seconds) if by_time else n_trials
-            self._bar = tqdm(total=total, unit="s" if by_time else " trials", desc="Tuning")
+            self._bar = tqdm(
+                total=total,
+                desc="Tuning",
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
+                + ("s{postfix}" if by_time else " [{elapsed}<{remaining}{postfix}]"),
+            )
 
     def report(self, trial: FrozenTrial, best: FrozenTrial | None, n_done: int) -> None:
         """Tell of a trial that has just ended, and of the best so far."""

@@ -1,20 +1,14 @@
-"""`tune`: search for better parameters inside a budget, and train with them on all rows."""
+"""The search for better parameters inside a budget, and the training with them on all rows."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any
 
-try:
-    import optuna
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "A search needs the package optuna, which is not installed: `pip install 'udt[tune]'`."
-    ) from error
 import numpy as np
+import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
@@ -25,7 +19,7 @@ from udt import defaults, targets
 from udt.classifier import UDTClassifier, read_input
 from udt.model_file import size
 from udt.threads import effective_n_jobs
-from udt.tuning.budget import Budget, check_timeout, is_budget, read_seconds
+from udt.tuning.budget import NO_LIMITS, Budget, Limits, read_seconds
 from udt.tuning.candidate import Candidate, own_metric
 from udt.tuning.parts import Rows, Scored, can_be_parted, make_parts
 from udt.tuning.pilot import fly
@@ -34,102 +28,10 @@ from udt.tuning.result import Tuning
 from udt.tuning.run import Run, best_trial, noise
 from udt.tuning.space import ANY_DATA, make_space
 from udt.tuning.storage import open_storage, study_name
-from udt.tuning.trials import STEPS, Limits, Objective
+from udt.tuning.trials import STEPS, Objective
 
-_NO_LIMITS = Limits()
 #: Trials before the sampler makes use of what they found.
 _STARTUP = 10
-
-
-def tune(
-    model: UDTClassifier,
-    X: Any,
-    y: Any,
-    sample_weight: Any = None,
-    *,
-    scoring: Any = None,
-    timeout: float | str | None = None,
-    n_trials: int | None = None,
-    cv: Any = None,
-    max_model_bytes: float | None = None,
-    max_predict_us: float | None = None,
-    storage: Any = None,
-    n_jobs: int | None = None,
-) -> Tuning:
-    """Search for better parameters inside a budget, and train with them on all rows.
-
-    The first trial is the default, the next ones are changes of it that often pay, and those after
-    them are proposed by a tree-structured Parzen estimator [1]_. A trial is scored on one fold
-    after the other, and goes on only while it is among the better half (asynchronous successive
-    halving [2]_). What is found takes the place of the default if it is better by more than the
-    standard error, where there are several folds, and not worse on rows that are sealed: no trial
-    is trained on them, nor chosen by them but for this veto.
-
-    The budget covers everything, the last training included. Where the default takes more than a
-    third of it, the search is on fewer rows; where it takes more than all of it, there is no
-    search. Ctrl-C ends the search, and the best so far is trained.
-
-    Parameters
-    ----------
-    model : UDTClassifier
-        Parameters that it does not have from its constructor alone stay as they are. It is not
-        changed.
-    X, y, sample_weight
-        As for `UDTClassifier.fit`.
-    scoring : str, callable or None, default=None
-        A scorer of scikit-learn, its name, or a function ``scoring(model, X, y)``: more is better.
-        None takes accuracy; where rows may have any number of labels, micro-averaged F1, or P@1
-        (how often the most probable label is right) from 1000 labels on.
-    timeout : float, str or None, default=None
-        Wall-clock time, in seconds or as in "30s", "5m" or "1h".
-    n_trials : int or None, default=None
-        Trials in all, with those that ``storage`` has. The same ``random_state`` gives the same
-        study where there is no ``timeout``, ``n_jobs`` is 1 and ``max_predict_us`` is None.
-    cv : int, splitter, iterable or None, default=None
-        How rows that are not sealed are parted, as in scikit-learn. None takes one, two or all of
-        five folds, as rows and time allow.
-    max_model_bytes : float or None, default=None
-        The most that the model's file may take.
-    max_predict_us : float or None, default=None
-        The most that it may take to predict one row alone, in microseconds (median).
-    storage : str, path, optuna.storages.BaseStorage or None, default=None
-        Where to keep the study: a URL such as "sqlite:///study.db", the path of a database
-        (``*.db``), or that of a journal. A study of the same data and settings is gone on with, and
-        several processes can work on it.
-    n_jobs : int or None, default=None
-        Trials at a time, which share the threads of the model. None is 1.
-
-    Returns
-    -------
-    Tuning
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is unusable, or if no trial keeps the limits.
-
-    References
-    ----------
-    .. [1] J. Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011.
-    .. [2] L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020.
-
-    Examples
-    --------
-    >>> import udt
-    >>> texts = ["card lost", "lost my card", "top up failed", "my top up was declined"] * 10
-    >>> labels = ["lost", "lost", "top-up", "top-up"] * 10
-    >>> tuning = udt.tune(udt.UDTClassifier(random_state=0), texts, labels, n_trials=3)
-    >>> tuning.estimator.predict(["I lost it"])
-    array(['lost'], dtype='<U6')
-    >>> tuning.best_params, len(tuning.trials)
-    ({}, 3)
-    """
-    limits = Limits(max_model_bytes, max_predict_us)
-    _check(model, timeout, n_trials, limits)
-    return search(
-        model, X, y, sample_weight, scoring=scoring, budget=Budget(check_timeout(timeout)),
-        n_trials=n_trials, cv=cv, limits=limits, storage=storage, n_jobs=n_jobs,
-    )  # fmt: skip
 
 
 def search_within(
@@ -169,11 +71,11 @@ def search(
     scoring: Any = None,
     validation: dict[str, Any] | None = None,
     cv: Any = None,
-    limits: Limits = _NO_LIMITS,
+    limits: Limits = NO_LIMITS,
     storage: Any = None,
     n_jobs: int | None = None,
 ) -> Tuning:
-    """Do what `tune` does, with checked arguments.
+    """Do what `udt.tune` does, with checked limits.
 
     ``validation`` are the arguments of `UDTClassifier.fit` with rows to validate on.
     """
@@ -274,7 +176,7 @@ def _conclude(
     default = trials[0] if trials and trials[0].state == TrialState.COMPLETE else None
     while True:
         best = best_trial(trials, budget.left) or best_trial(trials[:1]) or best_trial(trials)
-        if best is None and limits != _NO_LIMITS:
+        if best is None and limits != NO_LIMITS:
             raise ValueError(_why_none(study, limits))
         if best is not None and default in trials and default == best_trial([default]):
             best = best if _is_better(best, default, noise(trials)) else default
@@ -369,23 +271,6 @@ def _name(scoring: Any, rows: Rows) -> str:
     if scoring is None:
         return own_metric(rows.target.numbers)
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", str(scoring))
-
-
-def _check(model: Any, timeout: Any, n_trials: Any, limits: Limits) -> None:
-    """Raise if an argument is unusable."""
-    if not isinstance(model, UDTClassifier):
-        raise TypeError(f"model is of type {type(model).__name__}: give a UDTClassifier.")
-    if timeout is None and n_trials is None:
-        raise ValueError(
-            'There is no budget: give timeout="60s" or another time, n_trials=50 or another '
-            "number of trials, or both."
-        )
-    if n_trials is not None and (isinstance(n_trials, str) or not is_budget(n_trials)):
-        raise ValueError(f"n_trials={n_trials!r}: give a whole number from 1 on, or None.")
-    for name, limit in zip(("max_model_bytes", "max_predict_us"), limits, strict=True):
-        is_number = isinstance(limit, Real) and not isinstance(limit, bool)
-        if limit is not None and not (is_number and limit > 0):
-            raise ValueError(f"{name}={limit!r}: give a number above 0, or None.")
 
 
 @contextmanager

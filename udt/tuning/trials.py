@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import optuna
 
 from udt.classifier import UDTClassifier
+from udt.tuning.budget import Limits
 from udt.tuning.candidate import Candidate, Scorer
 from udt.tuning.parts import Part, Parts
 from udt.tuning.pilot import Pilot
@@ -22,18 +23,6 @@ STEPS = 8
 
 class Stopped(optuna.TrialPruned):
     """The search is over."""
-
-
-class Limits(NamedTuple):
-    """What a model may take: bytes of its file, and microseconds for a row alone."""
-
-    model_bytes: float | None = None
-    predict_us: float | None = None
-
-    def excess(self, needs: dict[str, float]) -> list[float]:
-        """Tell by which share each limit is passed; it is kept where that is not above 0."""
-        limits = {"bytes": self.model_bytes, "micros": self.predict_us}
-        return [needs[name] / limit - 1 for name, limit in limits.items() if limit is not None]
 
 
 @dataclass(eq=False)
