@@ -121,7 +121,7 @@ def search(
                 base, pilot, run.space, parts, scorer, limits, n_threads, run.is_over
             )
             run.go(objective, n_workers)
-    if limits == _NO_LIMITS:
+    if limits == NO_LIMITS:
         _warn_of_failures(study)
     return _conclude(model, rows, validation, study, budget, limits, _name(scoring, rows))
 
