@@ -1,6 +1,8 @@
 """Rows that trials train on, are scored on, and never see; features that are kept."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -276,6 +278,38 @@ def test_what_is_larger_than_the_store_is_kept_while_it_is_the_last():
     store = Store(max_bytes=10)
     make, calls = counted(1000)
     store.get("a", make)
+    store.get("a", make)
+    assert len(calls) == 1
+
+
+def test_trials_at_the_same_time_make_features_once():
+    store = Store()
+    make, calls = counted()
+    begun = threading.Barrier(3)
+
+    def slow():
+        time.sleep(0.05)
+        return make()
+
+    def ask(key):
+        begun.wait(30)
+        return store.get(key, slow)
+
+    with ThreadPoolExecutor(3) as executor:
+        one, two, other = executor.map(ask, ["a", "a", "b"])
+    assert len(calls) == 2
+    assert one is two is not other
+
+
+def test_features_whose_making_fails_can_be_made_again():
+    store = Store()
+    make, calls = counted()
+
+    def fail():
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        store.get("a", fail)
     store.get("a", make)
     assert len(calls) == 1
 

@@ -649,6 +649,14 @@ def test_a_scorer_is_given_rows_as_people_gave_them(kind):
     assert tune(X, labels, n_trials=2).failures == {}
 
 
+def test_a_stream_is_read_once():
+    table = pa.table({"text": TEXTS})
+    stream = pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
+    tuning = tune(stream, scoring="f1_macro", n_trials=2)
+    assert tuning.failures == {}
+    assert bits(tuning.estimator) == bits(make().fit(table, LABELS))
+
+
 def test_a_scorer_may_predict_other_rows():
     def scoring(model, X, y):
         return accuracy_score(y[:3], model.predict(X[:3])) + 0 * model.predict_proba(TEXTS).sum()

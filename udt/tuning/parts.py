@@ -138,19 +138,23 @@ class Store:
         self.max_bytes = max_bytes
         self._kept: OrderedDict[Any, Features] = OrderedDict()
         self._lock = threading.Lock()
+        self._making: dict[Any, threading.Lock] = {}
 
     def get(self, key: Any, make: Callable[[], tuple[Any, sp.csr_matrix]]) -> Features:
-        """Give what is kept under a key, or make it."""
+        """Give what is kept under a key, or make it while others who ask for it wait."""
         with self._lock:
-            found = self._kept.pop(key, None)
-        if found is None:
-            start = time.perf_counter()
-            featurizer, rows = make()
-            found = Features(featurizer, rows, time.perf_counter() - start, {})
-        with self._lock:
-            self._kept[key] = found
-            while len(self._kept) > 1 and self.n_bytes > self.max_bytes:
-                self._kept.popitem(last=False)
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                found = self._kept.pop(key, None)
+            if found is None:
+                start = time.perf_counter()
+                featurizer, rows = make()
+                found = Features(featurizer, rows, time.perf_counter() - start, {})
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > 1 and self.n_bytes > self.max_bytes:
+                    self._kept.popitem(last=False)
         return found
 
     @property
