@@ -254,6 +254,23 @@ def test_threads_that_begin_at_once_do_not_take_more_than_there_are(eight_proces
     assert sorted(sizes) == [1, 1, 1, 1, 1, 8]
 
 
+def test_threads_can_be_counted_while_others_begin_and_end():
+    stop = threading.Event()
+
+    def churn():
+        while not stop.is_set():
+            with Pool(1), Pool(1):
+                pass
+
+    with ThreadPoolExecutor(2) as executor:
+        futures = [executor.submit(churn) for _ in range(2)]
+        try:
+            assert all(effective_n_jobs(None) >= 1 for _ in range(3000))
+        finally:
+            stop.set()
+        assert [future.result() for future in futures] == [None, None]
+
+
 def forked(queue):
     joblib.cpu_count = lambda: 8
     queue.put(effective_n_jobs(None))

@@ -171,8 +171,8 @@ class UDTClassifier(ClassifierMixin, BaseEstimator):
         loss: the latter by the inverse of its `udt.metrics.propensities`, 1 on average, so that
         rare labels, which rows often lack though they apply, rank higher.
     n_jobs : int or None, default=None
-        Number of threads. None means all that this process may use, and one inside a joblib
-        worker; -1 means all processors.
+        Number of threads. None means all that this process may use but for those that its other
+        threads use for the same, and one inside a joblib worker; -1 means all processors.
     random_state : int, RandomState or None, default=None
         Seed of initial weights, shuffling, dropout and the validation split.
     verbose : int, default=0

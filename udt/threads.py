@@ -94,14 +94,16 @@ class Pool:
             _live.discard(self)
 
 
-_account = threading.Lock()
+_account = threading.RLock()
 _live: WeakSet[Pool] = WeakSet()
 
 
 def _used_by_others() -> int:
     """Count the threads of other threads' pools. Of pools within pools, one works at a time."""
     most: dict[int, int] = {}
-    for pool in list(_live):
+    with _account:
+        live = list(_live)
+    for pool in live:
         if pool.owner != threading.get_ident():
             most[pool.owner] = max(pool.n_threads, most.get(pool.owner, 0))
     return sum(most.values())
@@ -110,7 +112,7 @@ def _used_by_others() -> int:
 def _close_account() -> None:
     """Forget what a parent process has: its threads are not here."""
     global _account
-    _account = threading.Lock()
+    _account = threading.RLock()
     _live.clear()
 
 
