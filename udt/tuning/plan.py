@@ -10,7 +10,7 @@ from udt.tuning.pilot import Pilot
 #: Share of the time for a training on all rows that is kept besides, for what is not foreseen.
 MARGIN = 0.15
 #: Trainings of the default for which a search should have time: else it takes fewer rows.
-_FEW = 12
+_FEW = 15
 
 
 class Plan(NamedTuple):
