@@ -10,7 +10,7 @@ from udt.tuning.pilot import Pilot
 #: Share of the time for a training on all rows that is kept besides, for what is not foreseen.
 MARGIN = 0.15
 #: Trainings of the default for which a search should have time: else it takes fewer rows.
-_FEW = 12
+_FEW = 15
 
 
 class Plan(NamedTuple):
@@ -27,16 +27,16 @@ class Plan(NamedTuple):
 def make_plan(pilot: Pilot, seconds: float) -> Plan | None:
     """Make a plan for a search of so many seconds, or none where a training takes longer."""
     n = len(pilot.rows)
+    most = 5 if n <= 20_000 else 2 if n <= 100_000 else 1  # many rows need few folds
     if math.isinf(seconds):
-        return Plan(5 if n <= 20_000 else 2 if n <= 50_000 else 1, 1.0, n > 50_000)
+        return Plan(most, 1.0, most == 1)
     whole = pilot.seconds(n)
     if whole > seconds:
         return None
     left = max(seconds - (1 + MARGIN) * whole, 0.0)
     share = 1.0
-    if whole > seconds / 3:
-        while share * n > 1000 and pilot.seconds(round(share * n)) > left / _FEW:
-            share /= 1.5
+    while share * n > 1000 and pilot.seconds(round(share * n)) > left / _FEW:
+        share /= 1.5
     n_affordable = left / pilot.seconds(round(share * n))
-    n_stages = 5 if n_affordable > 80 else 2 if n_affordable > 30 else 1
+    n_stages = min(most, 5 if n_affordable > 40 else 2 if n_affordable > 15 else 1)
     return Plan(n_stages, share, n_stages == 1 and share * n > 10_000)

@@ -163,11 +163,11 @@ def _firsts(facts: Facts) -> Iterator[dict[str, Any]]:
             yield {"char_ngrams": "2-5"}
         yield {"dropout": 0.5}
         yield {"word_ngrams": "1-3"}
-    yield {"dropout": 0.0}
     if facts.n_cells > 1:
         yield {"crosses": 64}
     if facts.has_numbers:
         yield {"n_bins": 256}
+    yield {"dropout": 0.0}
     yield {"hidden_rate": 2 * facts.hidden_rate}
     yield {"hidden_size": _hidden_sizes(facts)[-1]}
     yield {"label_smoothing": 0.1}
