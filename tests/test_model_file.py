@@ -205,11 +205,22 @@ def test_every_array_is_needed_and_no_other(kind, models, tmp_path):
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_value_of_the_metadata_is_needed(kind, models, tmp_path):
     path, meta, arrays = parts(models, kind, tmp_path)
-    for name in meta:
+    for name in meta.keys() - {"best_params"}:  # which older files have not
         refuses(path, {other: value for other, value in meta.items() if other != name}, arrays)
     for name in meta["features"]:
         features = {other: value for other, value in meta["features"].items() if other != name}
         refuses(path, meta | {"features": features}, arrays)
+
+
+def test_what_a_search_found_must_be_parameters(models, tmp_path):
+    path, meta, arrays = parts(models, "texts", tmp_path)
+    for found in ({"size": 3}, {"min_df": 1, "dropout": 2}, {"hidden_size": "many"}, ["min_df"], 3):
+        refuses(path, meta | {"best_params": found}, arrays)
+    write_model(path, meta | {"best_params": {"min_df": 1}}, arrays)
+    assert udt.load(path).best_params_ == {"min_df": 1}
+    del meta["best_params"]
+    write_model(path, meta, arrays)
+    assert udt.load(path).best_params_ == {}
 
 
 SHAPES = {

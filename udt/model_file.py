@@ -118,6 +118,7 @@ def load(path: str | os.PathLike[str]) -> UDTClassifier:
             setattr(model, name, meta[name])
         model.best_params_ = dict(meta.get("best_params", {}))
         _check(model.best_params_.keys() <= params.keys())
+        defaults.check(model._tuned())
         model.tuning_ = None
         _check(0 < model.threshold_ < 1)
         _check(model.n_features_in_ == model.featurizer_.n_features_in_)
