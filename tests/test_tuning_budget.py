@@ -83,28 +83,38 @@ def test_a_training_beyond_the_budget_leaves_no_search():
     assert make_plan(pilot(1000, 0.01), 10.1) is not None
 
 
-def test_fewer_rows_where_the_default_takes_more_than_a_third():
-    seconds, n = 60.0, 100_000
-    for whole in (19.0, 21.0, 30.0, 50.0, 59.0):
-        plan = make_plan(pilot(n, whole / n), seconds)
-        assert (plan.share < 1) == (whole > seconds / 3)
-        if plan.share < 1:  # a dozen trainings have time, or there are hardly any rows left
-            left = seconds - (1 + MARGIN) * whole
-            assert 12 * plan.share * whole <= left * 1.01 or plan.share * n <= 1000
+@pytest.mark.parametrize("n_rows", [2000, 100_000])
+@pytest.mark.parametrize("whole", [0.1, 1.0, 3.0, 10.0, 19.0, 21.0, 40.0, 59.0])
+def test_fewer_rows_where_time_is_short(n_rows, whole):
+    plan = make_plan(pilot(n_rows, whole / n_rows), 60.0)
+    left = 60.0 - (1 + MARGIN) * whole
+    assert 0 < plan.share <= 1
+    if whole > 20:
+        assert plan.share < 1
+    if whole <= 1:
+        assert plan.share == 1
+    # There is time for some trainings, and for the last one on all rows; or rows are few.
+    assert 10 * plan.share * whole <= left or plan.share * n_rows <= 1000
 
 
-def test_the_more_time_the_more_folds():
-    folds = [make_plan(pilot(5000, 1 / 5000), seconds).n_stages for seconds in (4, 40, 100, 1e6)]
-    assert folds == [1, 2, 5, 5]
+def test_the_more_time_the_more_folds_and_rows():
+    plans = [make_plan(pilot(5000, 1 / 5000), seconds) for seconds in (1.2, 4, 20, 100, 1e6)]
+    folds = [plan.n_stages for plan in plans]
+    shares = [plan.share for plan in plans]
+    assert folds == sorted(folds) and folds[-1] == 5
+    assert shares == sorted(shares) and shares[-1] == 1
 
 
-@pytest.mark.parametrize(("n_rows", "n_stages"), [(100, 5), (20_000, 5), (20_001, 2), (50_001, 1)])
-def test_without_a_time_rows_decide(n_rows, n_stages):
+@pytest.mark.parametrize("n_rows", [10, 100, 20_000, 30_000, 1_000_000])
+def test_without_a_time_all_rows_are_used_and_folds_follow_them(n_rows):
     plan = make_plan(pilot(n_rows, 1e9), math.inf)
-    assert plan == (n_stages, 1.0, n_rows > 50_000)
+    assert plan.share == 1
+    assert plan.n_stages == {10: 5, 100: 5, 20_000: 5, 30_000: 2, 1_000_000: 1}[n_rows]
+    assert plan.preliminary == (n_rows == 1_000_000)
 
 
 def test_one_fold_of_many_rows_begins_with_a_part_of_them():
-    assert make_plan(pilot(100_000, 1e-5), 5.0).preliminary
-    assert not make_plan(pilot(1000, 1e-3), 5.0).preliminary
-    assert not make_plan(pilot(100_000, 1e-5), 50.0).preliminary
+    many = make_plan(pilot(1_000_000, 1e-5), 1000.0)
+    assert (many.n_stages, many.preliminary) == (1, True)
+    few = make_plan(pilot(1500, 1.0 / 1500), 4.0)
+    assert not few.preliminary
