@@ -57,6 +57,8 @@ class Pool:
     Attributes
     ----------
     n_threads : int
+    owner : int
+        The thread that made it.
     """
 
     def __init__(self, n_jobs: int | None) -> None:

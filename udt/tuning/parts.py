@@ -127,7 +127,7 @@ class Features(NamedTuple):
     @property
     def n_bytes(self) -> int:
         """Memory that the matrices take."""
-        matrices = (self.rows, *tuple(self.others.values()))  # which other threads add to
+        matrices = (self.rows, *self.others.values())
         return sum(m.data.nbytes + m.indices.nbytes + m.indptr.nbytes for m in matrices)
 
 
