@@ -141,7 +141,7 @@ def _verdict(tuning: Tuning, trials: list[FrozenTrial]) -> str:
     elif not changes and top.user_attrs["sealed"] < taken.user_attrs["sealed"]:
         reason = "it is worse than the default on sealed rows"
     elif not changes:
-        reason = f"the gain is not above its standard error, {noise(trials):.4f}"
+        reason = f"folds differ too much in the gain: {noise(trials):.4f} may be chance"
     return f"{verdict} Trial {top.number} has a better score, but {reason}."
 
 

@@ -17,6 +17,9 @@ from udt.tuning.progress import Progress
 from udt.tuning.space import Space
 from udt.tuning.trials import STEPS, Objective
 
+#: Standard errors that a normal variable passes once in twenty times.
+_ONE_IN_TWENTY = 1.645
+
 
 class Run:
     """The trials of a study, one after the other or several at a time, until the budget ends."""
@@ -128,12 +131,13 @@ def best_trial(trials: list[FrozenTrial], seconds: float = math.inf) -> FrozenTr
 
 
 def noise(trials: list[FrozenTrial]) -> float:
-    """Give the standard error of a trial's gain over the first one, from how folds differ in it.
+    """Give the gain over the first trial that one in twenty passes by chance alone.
 
-    All complete trials tell of it together; it is 0 where there is but one fold.
+    All complete trials tell together how folds differ in gains. It is 0 where there is one fold.
     """
     scores = [t.user_attrs["scores"] for t in trials if t.state == TrialState.COMPLETE]
     if len(scores) < 2 or len(scores[0]) < 2:
         return 0.0
     gains = np.subtract(scores[1:], scores[0])
-    return float(np.sqrt(gains.var(axis=1, ddof=1).mean() / gains.shape[1]))
+    error = np.sqrt(gains.var(axis=1, ddof=1).mean() / gains.shape[1])
+    return _ONE_IN_TWENTY * float(error)

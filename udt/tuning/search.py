@@ -198,10 +198,10 @@ def _conclude(
     )
 
 
-def _is_better(best: FrozenTrial, default: FrozenTrial, error: float) -> bool:
-    """Tell whether a gain is above its standard error, and confirmed by the sealed rows."""
+def _is_better(best: FrozenTrial, default: FrozenTrial, noise: float) -> bool:
+    """Tell whether a gain is above the noise, and confirmed by the sealed rows."""
     gain = best.value - default.value  # type: ignore[operator]
-    return gain > error and best.user_attrs["sealed"] >= default.user_attrs["sealed"]
+    return gain > noise and best.user_attrs["sealed"] >= default.user_attrs["sealed"]
 
 
 def _warn_of_failures(study: optuna.Study) -> None:
