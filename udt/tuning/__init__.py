@@ -34,10 +34,9 @@ def tune(
 
     The first trial is the default, the next ones are changes of it that often pay, and those after
     them are proposed by a tree-structured Parzen estimator [1]_. A trial is scored on one fold
-    after the other, and goes on only while it is among the better half (asynchronous successive
-    halving [2]_). What is found takes the place of the default if it is better by more than chance
-    would have it in one of twenty cases, as far as several folds tell, and not worse on rows that
-    are sealed: no trial is trained on them, nor chosen by them but for this veto.
+    after the other, and goes on only while it is among the better third (asynchronous successive
+    halving [2]_). Some rows are sealed: no trial is trained on them. They tell what the best is
+    worth, and it takes the place of the default if it is better over all rows, these included.
 
     The budget covers everything, the last training included. Where it has no room for
     fifteen trainings of the default, the search is on fewer rows; where it has none for one, there

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from udt.tuning.run import noise
+from udt.tuning.run import is_confirmed
 from udt.tuning.trials import STEPS
 
 if TYPE_CHECKING:
@@ -138,10 +138,8 @@ def _verdict(tuning: Tuning, trials: list[FrozenTrial]) -> str:
     reason = "a training on all rows takes too long, or makes too large a model"
     if max(top.user_attrs.get("excess", []), default=0) > 0:
         reason = "it does not keep the limits"
-    elif not changes and top.user_attrs["sealed"] < taken.user_attrs["sealed"]:
-        reason = "it is worse than the default on sealed rows"
-    elif not changes:
-        reason = f"folds differ too much in the gain: {noise(trials):.4f} may be chance"
+    elif not changes and not is_confirmed(top, taken):
+        reason = "it is not better than the default with the sealed rows"
     return f"{verdict} Trial {top.number} has a better score, but {reason}."
 
 

@@ -6,7 +6,6 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -16,9 +15,6 @@ from udt.tuning.plan import MARGIN
 from udt.tuning.progress import Progress
 from udt.tuning.space import Space
 from udt.tuning.trials import STEPS, Objective
-
-#: Standard errors that a normal variable passes once in twenty times.
-_ONE_IN_TWENTY = 1.645
 
 
 class Run:
@@ -125,19 +121,17 @@ def best_trial(trials: list[FrozenTrial], seconds: float = math.inf) -> FrozenTr
             continue
         if max(trial.user_attrs["excess"], default=0) > 0:
             continue
-        if best is None or trial.value > best.value:  # type: ignore[operator]
+        if best is None or trial.value > best.value:
             best = trial
     return best
 
 
-def noise(trials: list[FrozenTrial]) -> float:
-    """Give the gain over the first trial that one in twenty passes by chance alone.
+def is_confirmed(trial: FrozenTrial, default: FrozenTrial) -> bool:
+    """Tell whether a trial is better than the default over all rows, with the sealed ones."""
+    return _over_all_rows(trial) > _over_all_rows(default)
 
-    All complete trials tell together how folds differ in gains. It is 0 where there is one fold.
-    """
-    scores = [t.user_attrs["scores"] for t in trials if t.state == TrialState.COMPLETE]
-    if len(scores) < 2 or len(scores[0]) < 2:
-        return 0.0
-    gains = np.subtract(scores[1:], scores[0])
-    error = np.sqrt(gains.var(axis=1, ddof=1).mean() / gains.shape[1])
-    return _ONE_IN_TWENTY * float(error)
+
+def _over_all_rows(trial: FrozenTrial) -> float:
+    n_scored, n_sealed = trial.user_attrs["rows"]
+    total = n_scored * trial.value + n_sealed * trial.user_attrs["sealed"]
+    return float(total / (n_scored + n_sealed))

@@ -25,13 +25,13 @@ from udt.tuning.parts import Rows, Scored, can_be_parted, make_parts
 from udt.tuning.pilot import fly
 from udt.tuning.plan import Plan, make_plan
 from udt.tuning.result import Tuning
-from udt.tuning.run import Run, best_trial, noise
+from udt.tuning.run import Run, best_trial, is_confirmed
 from udt.tuning.space import ANY_DATA, make_space
 from udt.tuning.storage import open_storage, study_name
 from udt.tuning.trials import STEPS, Objective
 
-#: Trials before the sampler makes use of what they found.
-_STARTUP = 10
+#: Trials before the sampler makes use of what they found: the first ones, and some at random.
+_STARTUP = 25
 
 
 def search_within(
@@ -107,11 +107,13 @@ def search(
             storage=open_storage(storage),
             study_name=study_name(base, rows, scoring, cv, limits) if storage is not None else None,
             load_if_exists=True,
+            pruner=optuna.pruners.SuccessiveHalvingPruner(
+                min_resource=STEPS // 2, reduction_factor=3
+            ),
         )
         study.sampler = _sampler(seed + len(study.get_trials(deepcopy=False)), limits)
         if plan is not None:
             plan = _keep(study, plan)
-            study.pruner = _pruner(plan)
             parts = make_parts(rows, **plan._asdict(), seed=seed, cv=cv, validation=scored)
             run = Run(study, pilot, make_space(base, pilot.facts), budget, n_trials, model.verbose)
             n_threads = model.n_jobs
@@ -133,12 +135,6 @@ def _keep(study: optuna.Study, plan: Plan) -> Plan:
         study.set_user_attr("plan", list(plan))
         return plan
     return Plan(*kept)
-
-
-def _pruner(plan: Plan) -> optuna.pruners.BasePruner:
-    """Halve the trials after one, two and four folds; where folds are few, in the midst, too."""
-    first = STEPS if plan.n_stages > 2 else STEPS // 2
-    return optuna.pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=2)
 
 
 def _sampler(seed: int, limits: Limits) -> optuna.samplers.BaseSampler:
@@ -179,7 +175,7 @@ def _conclude(
         if best is None and limits != NO_LIMITS:
             raise ValueError(_why_none(study, limits))
         if best is not None and default in trials and default == best_trial([default]):
-            best = best if _is_better(best, default, noise(trials)) else default
+            best = best if is_confirmed(best, default) else default
         changes = {} if best is None else best.user_attrs["changes"]
         estimator = clone(model).set_params(tune=None, **changes)
         estimator.fit(rows.X, rows.y, rows.sample_weight, **validation)
@@ -196,12 +192,6 @@ def _conclude(
         best_trial=None if best is None else best.number,
         seconds=budget.spent,
     )
-
-
-def _is_better(best: FrozenTrial, default: FrozenTrial, noise: float) -> bool:
-    """Tell whether a gain is above the noise, and confirmed by the sealed rows."""
-    gain = best.value - default.value  # type: ignore[operator]
-    return gain > noise and best.user_attrs["sealed"] >= default.user_attrs["sealed"]
 
 
 def _warn_of_failures(study: optuna.Study) -> None:

@@ -30,7 +30,8 @@ class Objective:
     """Gives the score of a trial: the mean over its parts.
 
     User attributes tell of a trial: ``changes``, what is not as in the default; ``scores``, on each
-    part; ``sealed``, on rows that no trial trains on; ``seconds`` that a training on all rows is
+    part; ``sealed``, on rows that no trial trains on; ``rows``, how many these and those are;
+    ``seconds`` that a training on all rows is
     about to take; ``needs``, what is limited, and the ``excess``; ``error``, why it failed.
 
     Parameters
@@ -88,6 +89,8 @@ class Objective:
             if not is_last and trial.should_prune() and trial.number:
                 raise optuna.TrialPruned
         sealed = [candidate.measure(self.parts.sealed, self.scorer) for candidate in candidates]
+        n_scored = sum(len(p.validation) for p in self.parts.stages if not p.is_preliminary)
+        trial.set_user_attr("rows", [n_scored, len(self.parts.sealed)])
         trial.set_user_attr("scores", scores)
         trial.set_user_attr("sealed", float(np.mean(sealed)))
         trial.set_user_attr("seconds", seconds * self.pilot.seconds(len(self.pilot.rows)))
