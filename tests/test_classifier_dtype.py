@@ -185,7 +185,8 @@ def test_early_stopping_keeps_the_best_pass():
 
 
 def test_training_that_diverges_starts_again():
-    model = UDTClassifier(dtype="bfloat16", learning_rate_init=1e30, optimizer="sgd", wide=False)
+    rates = {"learning_rate_init": 1e30, "optimizer": "sgd"}
+    model = UDTClassifier(dtype="bfloat16", wide=False, random_state=0, **rates)
     with (
         pytest.warns(ConvergenceWarning, match="diverged"),
         pytest.raises(ValueError, match="Training diverges even"),

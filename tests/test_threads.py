@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakSet
 
 import joblib
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from joblib import delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from udt import threads
 from udt.threads import Pool, blocks, effective_n_jobs, single_threaded_blas
 
 
@@ -19,6 +21,7 @@ from udt.threads import Pool, blocks, effective_n_jobs, single_threaded_blas
 def eight_processors(monkeypatch):
     monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "_live", WeakSet())  # other tests' pools may still be there
 
 
 @pytest.mark.parametrize(
