@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 logger = logging.getLogger("udt")
 
@@ -24,12 +24,29 @@ class History:
     sifted: list[tuple[float, float]] = field(default_factory=list)
 
 
-class Progress:
+class Bar:
+    """Holds a bar of tqdm, or none, and closes it at the end of the ``with`` block."""
+
+    _bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Progress(Bar):
     """A bar over the rows of all passes from ``verbose=1`` on; from 2 on a log line a pass too."""
 
     def __init__(self, verbose: int, n_rows: int) -> None:
         self._verbose = verbose
-        self._bar = None
         if verbose:
             from tqdm.auto import tqdm
 
@@ -53,15 +70,3 @@ class Progress:
         if self._verbose > 1:
             told = ", ".join(f"{name} {value}" for name, value in figures.items())
             logger.info("pass %d: %s", len(history.losses), told)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,6 +33,11 @@ class Candidate(UDTClassifier):
     _features: Features | None = None
     _scored: Scored | None = None
     _watch: Watch | None = None
+
+    @classmethod
+    def of(cls, model: UDTClassifier) -> Self:
+        """Give an unfitted candidate with the parameters of a classifier; it does not search."""
+        return cls(**model.get_params(deep=False)).set_params(tune=None, verbose=0)
 
     def train(self, part: Part, watch: Watch | None = None) -> float:
         """Train on the rows of a part.

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from types import TracebackType
-from typing import Any, Self
 
 from optuna.trial import FrozenTrial
 
-from udt.training.progress import logger
+from udt.training.progress import Bar, logger
 from udt.tuning.budget import Budget
 
 
-class Progress:
+class Progress(Bar):
     """A bar over the budget from ``verbose=1`` on; from 2 on a log line a trial too."""
 
     def __init__(self, verbose: int, budget: Budget, n_trials: int | None) -> None:
         self._verbose, self._budget, self._n_trials = verbose, budget, n_trials
-        self._bar: Any = None
         if verbose:
             from tqdm.auto import tqdm
 
@@ -45,15 +42,3 @@ class Progress:
                 "trial %d: %s%s, %s", trial.number, trial.state.name.lower(), value,
                 trial.user_attrs.get("changes"),
             )  # fmt: skip
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()

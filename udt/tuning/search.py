@@ -55,7 +55,7 @@ def search_space(model: UDTClassifier, X: Any, y: Any) -> dict[str, BaseDistribu
     if X is None:
         return make_space(model, ANY_DATA).distributions
     rows = _read_rows(X, y, None)
-    base = Candidate(**model.get_params(deep=False)).set_params(tune=None, verbose=0)
+    base = Candidate.of(model)
     with _quiet():
         return make_space(base, fly(clone(base), rows, seed=0).facts).distributions
 
@@ -85,7 +85,7 @@ def search(
     rows = _read_rows(X, y, sample_weight)
     validation = validation or {}
     scored = _read_validation(model, rows, **validation)
-    base = Candidate(**model.get_params(deep=False)).set_params(tune=None, verbose=0)
+    base = Candidate.of(model)
     if base.random_state is None and storage is not None:
         base.random_state = 0  # all who work on a study must score its trials alike
     seed = int(check_random_state(base.random_state).randint(2**31 - 1))

@@ -104,8 +104,7 @@ class Objective:
             if name in changes:
                 share = getattr(here, name) / getattr(there, name)
                 params[name] = max(1, round(params[name] * share))
-        candidate = Candidate(**self.model.get_params(deep=False))
-        return candidate.set_params(**params, n_jobs=self.n_threads, verbose=0, tune=None)
+        return Candidate.of(self.model).set_params(**params, n_jobs=self.n_threads)
 
     def _watch(
         self, trial: optuna.Trial, number: int, reported: set[int], now: Candidate, done: float
