@@ -25,8 +25,8 @@ class Tuning:
     best_params : dict
         What is not as in the default: empty if nothing was better.
     score, default_score : float or None
-        Of the best parameters and of the default, on rows that no trial was trained on and that
-        chose no trial. None if there was no time to measure.
+        Of the best parameters and of the default, on rows that no trial was trained on. They also
+        count in whether the best takes the place of the default. None if nothing was measured.
     metric : str
         What a score is.
     study : optuna.Study
